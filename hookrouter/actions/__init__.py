@@ -1,0 +1,1 @@
+"""They answer: the verbs, their fields, and how each is carried out. One file a verb."""

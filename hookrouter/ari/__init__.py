@@ -1,0 +1,1 @@
+"""The event arrives: everything that speaks to Asterisk's REST Interface."""

@@ -1,0 +1,130 @@
+"""The light head of an ARI event over its raw bytes: what routing and the call machine need, and no more.
+
+The raw bytes are never re-encoded: they are spliced into the webhook body as Asterisk sent them.
+Source: Asterisk's rest-api/api-docs/events.json; unknown event types and fields pass through untouched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+
+class Ref(msgspec.Struct, gc=False):
+    """A channel, or the other end of one, as far as the machine looks into it."""
+
+    id: str = ""
+    name: str = ""
+    state: str = ""
+
+
+class BridgeRef(msgspec.Struct, gc=False):
+    id: str = ""
+    name: str = ""
+    channels: list[str] = []
+
+
+class PlaybackRef(msgspec.Struct, gc=False):
+    id: str = ""
+    state: str = ""
+    media_uri: str = ""
+    target_uri: str = ""
+
+
+class RecordingRef(msgspec.Struct, gc=False):
+    name: str = ""
+    state: str = ""
+    format: str = ""
+    target_uri: str = ""
+    cause: str = ""
+    duration: float | None = None
+    talking_duration: float | None = None
+    silence_duration: float | None = None
+
+
+class Head(msgspec.Struct, gc=False):
+    """The fields that decide who gets an event and which running action it concerns; all others stay in the raw bytes.
+
+    `request_id`, `status_code`, `reason_phrase` and `message_body` belong to a RESTResponse on the same socket.
+    """
+
+    type: str
+    timestamp: str = ""
+    application: str = ""
+    asterisk_id: str = ""
+    channel: Ref | None = None
+    playback: PlaybackRef | None = None
+    bridge: BridgeRef | None = None
+    recording: RecordingRef | None = None
+    peer: Ref | None = None
+    caller: Ref | None = None
+    forwarded: Ref | None = None
+    replace_channel: Ref | None = None
+    destination: Any = None
+    digit: str = ""
+    duration_ms: int = 0
+    cause: int = 0
+    cause_txt: str = ""
+    tech_cause: Any = None
+    dialstatus: str = ""
+    variable: str = ""
+    value: str = ""
+    soft: bool = False
+    args: list[str] = []
+    request_id: str = ""
+    status_code: int = 0
+    reason_phrase: str = ""
+    message_body: str = ""
+
+
+class Event(msgspec.Struct, gc=False):
+    """One ARI event as it was received.
+
+    `id` is deterministic: the same bytes from the same Asterisk give the same id, after a restart or on another
+    router. `raw` is the exact text. `inferred` marks what the router found out by asking after a loss.
+    """
+
+    id: str
+    asterisk: str
+    head: Head
+    raw: bytes
+    inferred: bool = False
+
+    @property
+    def type(self) -> str:
+        return self.head.type
+
+
+def event_id(asterisk: str, raw: bytes) -> str:
+    """`evt_` and 32 hex digits: a webhook-id of at most 64 characters and without a dot."""
+    return "evt_" + hashlib.blake2b(raw, digest_size=16, key=asterisk.encode()[:64]).hexdigest()
+
+
+_decode_head = msgspec.json.Decoder(Head).decode
+
+
+def decode_head(raw: bytes) -> Head:
+    """The head of one message of the socket. Raises msgspec.DecodeError where it is not an ARI event."""
+    return _decode_head(raw)
+
+
+def make_event(asterisk: str, raw: bytes, head: Head | None = None, *, inferred: bool = False) -> Event:
+    """The event that `raw` holds, with its deterministic id."""
+    return Event(event_id(asterisk, raw), asterisk, head or decode_head(raw), raw, inferred)
+
+
+def rfc3339(timestamp: str) -> str:
+    """Asterisk's `2026-11-23T01:21:20.227+0000` as `2026-11-23T01:21:20.227Z`; other offsets keep theirs with a colon.
+
+    >>> rfc3339("2026-11-23T01:21:20.227+0000")
+    '2026-11-23T01:21:20.227Z'
+    >>> rfc3339("2026-11-23T02:21:20.227+0100")
+    '2026-11-23T02:21:20.227+01:00'
+    """
+    if timestamp.endswith("+0000"):
+        return timestamp[:-5] + "Z"
+    if len(timestamp) > 5 and timestamp[-5] in "+-" and timestamp[-3] != ":":
+        return f"{timestamp[:-2]}:{timestamp[-2:]}"
+    return timestamp

@@ -1,0 +1,1 @@
+"""Tell them: one event to one endpoint, signed, in order, with retries and a deadline."""

@@ -1,0 +1,57 @@
+"""What became of a request, an attempt, a delivery: values, and the table that says what follows from a status."""
+
+from __future__ import annotations
+
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+
+from hookrouter.errors import Fault
+
+T = TypeVar("T")
+
+Reason = Literal[
+    "response",  # a whole answer was read; `status` says which
+    "refused_connection",  # nothing was sent: no route, no listener, name not found, TLS failed before the request
+    "reset",  # the connection ended after (part of) the request was sent: it may have been acted on
+    "timeout",  # this attempt's time, or the deadline, ran out
+    "too_large",  # the answer is over the limit; what was read was thrown away
+    "bad_response",  # not HTTP
+]
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One HTTP request and what came of it. `retry_after` is in seconds, None where the answer named none."""
+
+    number: int
+    reason: Reason
+    status: int | None = None
+    content_type: str = ""
+    body: bytes = b""
+    retry_after: float | None = None
+    seconds: float = 0.0
+    detail: str = ""
+
+
+class Answered(msgspec.Struct, Generic[T], frozen=True):
+    """A control delivery that came to an answer in time."""
+
+    answer: T
+    attempts: int
+    seconds: float
+
+
+class Unanswered(msgspec.Struct, frozen=True):
+    """A control delivery that did not: why, and (for a refused answer) every fault.
+
+    `reason` is an attempt's reason, or `status` (a status that is not retried, or still failing at the end),
+    `refused_answer` (the answer was read and is wrong), `breaker_open`, `deadline`.
+    """
+
+    reason: str
+    status: int | None = None
+    attempts: int = 0
+    seconds: float = 0.0
+    detail: str = ""
+    faults: tuple[Fault, ...] = ()
+    url: str = ""

@@ -1,0 +1,1 @@
+"""Who wants it: routes, their conditions and their endpoints, as values."""

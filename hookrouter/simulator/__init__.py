@@ -1,0 +1,1 @@
+"""An Asterisk to develop against: the server role of ARI, without media."""
