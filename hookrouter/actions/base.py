@@ -1,0 +1,362 @@
+"""What every verb is made of: its fields (`Action`), its work in progress (`Run`), and what it may do (`Do`).
+
+Rules:
+- An action is a frozen msgspec struct; its fields, limits and docstrings are the published schema and documentation.
+- A run is a plain serialisable struct: after a crash it is read back and goes on where it was. It holds no action,
+  no time and no connection; all of that comes through `Do`.
+- A run is told everything that concerns its call (events, replies to its requests, its timers, its child programs,
+  a hangup) and ends with exactly one `do.finish(...)` or `do.fail(...)`.
+- Nothing here waits: a method asks for things and returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Protocol
+
+import msgspec
+from msgspec import Meta
+
+from hookrouter.ari.events import Event
+
+
+class Steps(list[bytes]):
+    """A nested list of actions, each as its raw JSON; decoded and checked together with the answer that holds it."""
+
+    @classmethod
+    def items(cls, value: Any) -> list[tuple[str, Any]]:
+        """The actions in `value` with their place below it. Raises ValueError where `value` holds none."""
+        if not isinstance(value, list):
+            raise ValueError("Expected a list of actions")
+        return [(f"/{index}", item) for index, item in enumerate(value)]
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        return {"type": "array", "items": {"$ref": "#/$defs/Action"}}
+
+
+class OnError(Steps):
+    """`stop`, `continue`, or the actions that run in place of the rest."""
+
+    mode: str = "actions"
+
+    @classmethod
+    def items(cls, value: Any) -> list[tuple[str, Any]]:
+        if isinstance(value, str):
+            if value not in ("stop", "continue"):
+                raise ValueError(f"Expected `stop`, `continue` or a list of actions, got `{value}`")
+            return []
+        return super().items(value)
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        return {"anyOf": [{"enum": ["stop", "continue"]}, super().schema()]}
+
+
+class Prompt(Steps):
+    """What is played: one media URI, a list of them, or a list of `play` and `say` actions."""
+
+    @classmethod
+    def items(cls, value: Any) -> list[tuple[str, Any]]:
+        if isinstance(value, str):
+            return [("", {"action": "play", "media": value})]
+        if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+            return [("", {"action": "play", "media": value})]
+        for index, (_, item) in enumerate(found := super().items(value)):
+            if not isinstance(item, dict) or item.get("action") not in ("play", "say", "pause"):
+                raise ValueError(f"Expected media, or actions `play`, `say` or `pause`; number {index} is neither")
+        return found
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        media = {"type": "string", "minLength": 1}
+        return {"anyOf": [media, {"type": "array", "items": media, "minItems": 1}, super().schema()]}
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One decoded action beside the JSON that it was given as."""
+
+    raw: bytes
+    action: Action
+
+
+class Action(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", tag_field="action"
+):
+    """The fields that every action takes."""
+
+    id: Annotated[str, Meta(max_length=256, description="Yours; comes back in `data.action` of the result.")] | None = (
+        None
+    )
+    wait: Annotated[
+        bool, Meta(description="`false`: go on with the next action at once, without waiting for this one's end.")
+    ] = True
+    on_error: Annotated[
+        OnError | None,
+        Meta(
+            description="What follows when this action fails: `stop` (the default) ends the program and sends "
+            "`ActionFailed`, `continue` goes on with the next action, a list of actions runs in place of the rest."
+        ),
+    ] = None
+
+    result: ClassVar[str | None] = None  # the event type that tells its result
+    quiet: ClassVar[bool] = False  # True: the result is only sent where it is asked for
+    leaves: ClassVar[bool] = False  # True: the call is no longer ours when it is done
+    group: ClassVar[str] = "call"  # the chapter of the documentation
+    examples: ClassVar[tuple[str, ...]] = ()  # JSON, executed by the tests
+    completes: ClassVar[str] = "At once."  # when it is complete, for the documentation
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        """What no single field can tell: yields (pointer below the action, message with its remedy)."""
+        return iter(())
+
+    def run(self) -> Run:
+        """A fresh run of this action."""
+        raise NotImplementedError
+
+    @property
+    def verb(self) -> str:
+        return str(self.__struct_config__.tag)
+
+
+class Reply(Protocol):
+    """Asterisk's reply to a request: an HTTP status (0: none came) and the body."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def fate(self) -> str: ...
+
+
+Outcome = Literal["done", "failed", "stopped"]
+
+
+class CallView(Protocol):
+    """What a run may know of its call; see `hookrouter.calls.call.Call`."""
+
+    id: str
+    asterisk: str
+    app: str
+    route: str
+    digits: str
+    up: bool
+    ended: bool
+    end_reason: str
+    caller: str
+    called: str
+    name: str
+
+    @property
+    def state_json(self) -> bytes: ...
+
+
+class Peer(Protocol):
+    """Another live call, or a member of a room, as far as a verb may know it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def route(self) -> str: ...
+    @property
+    def state_json(self) -> bytes: ...
+
+
+class Do(Protocol):
+    """What a run may ask for. All of it happens after the call's new state is on disk."""
+
+    call: CallView
+    now: float  # seconds since the epoch
+    channel: str  # the channel that this program acts on: the call's own, or a leg's
+
+    @property
+    def action(self) -> Any: ...
+
+    @property
+    def raw(self) -> bytes: ...
+
+    @property
+    def owned(self) -> Mapping[str, str]:
+        """What belongs to the call: id → kind."""
+        ...
+
+    def new_id(self, kind: str) -> str:
+        """A fresh id of ours; the same after a crash, as the counter is part of the call."""
+        ...
+
+    def own(self, kind: str, id: str) -> None:
+        """From now on events of `id` are events of this call; bridges, legs and snoops go when the call does."""
+        ...
+
+    def disown(self, id: str) -> None: ...
+
+    def request(
+        self, operation: str, name: str = "", *, undo: tuple[str, dict[str, Any]] | None = None, **params: Any
+    ) -> None:
+        """Sends an ARI request; `on_reply(name, …)` follows. `undo` is sent if the run is gone by the reply."""
+        ...
+
+    def cast(self, operation: str, **params: Any) -> None:
+        """An ARI request whose reply nobody waits for: cleaning up. It is still retried and survives a crash."""
+        ...
+
+    def after(self, delay: float, name: str = "") -> None:
+        """`on_timer(name)` after `delay` seconds; the same name again replaces it."""
+        ...
+
+    def cancel(self, name: str = "") -> None: ...
+
+    def spawn(self, steps: Sequence[bytes], name: str, *, channel: str | None = None) -> None:
+        """Runs nested actions, `on_child(name, outcome)` when they have ended; at most one of a name at a time."""
+        ...
+
+    def kill(self, name: str) -> None:
+        """Stops a child program; no `on_child` follows."""
+        ...
+
+    def running(self, name: str) -> bool: ...
+
+    def finish(self, data: Mapping[str, Any] | None = None, *, then: Sequence[bytes] | None = None,
+               told: bool = False, type: str | None = None) -> None:
+        """The action is complete. `data` goes into its result; `then` runs before the rest; `told`: no result is sent."""
+        ...
+
+    def fail(self, reason: str, message: str, status: int = 0) -> None:
+        """The action has failed: `onError` decides what follows."""
+        ...
+
+    def tell(self, type: str, data: Mapping[str, Any]) -> None:
+        """An event of the router's own to the owner, beside the program; its answer is an ordinary answer."""
+        ...
+
+    def ask(self, type: str, data: Mapping[str, Any], name: str, *, url: str | None = None) -> None:
+        """As `tell`, but the actions of the answer come to `on_answer(name, steps)` and are not run by themselves."""
+        ...
+
+    def take_digits(self) -> str:
+        """What was typed and not yet used; taking it empties the buffer."""
+        ...
+
+    def peer(self, call_id: str) -> Peer | None:
+        """Another live call that this one may touch (same route, or scope `any`), or None."""
+        ...
+
+    def may_touch(self, channel: str) -> bool:
+        """Whether a channel, call or bridge id belongs to this call, or the route's scope allows it."""
+        ...
+
+    def members(self, room: str) -> Sequence[Member]:
+        """Who is in a shared room now, in order of entry; rooms are known by what the members' runs say of themselves."""
+        ...
+
+    def signal(self, target: str, name: str, data: Mapping[str, Any] | None = None) -> None:
+        """`on_signal(name, data)` at every run in room `target`, or at every run of the call with that id."""
+        ...
+
+    def notify(self, url: str | None, route: str | None, body: bytes) -> None:
+        """A durable delivery beside the call, as a notify event is."""
+        ...
+
+    def set_state(self, state: bytes) -> None: ...
+
+    def originate_call(self, channel: str, route: str, steps: Sequence[bytes], state: bytes | None) -> None:
+        """Announces a channel of ours that is to become a call of its own when it enters the app."""
+        ...
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One run in a shared room: which call it is, and what it says of itself."""
+
+    call: str
+    channel: str
+    since: float
+    data: dict[str, Any] = {}
+
+
+class Run(msgspec.Struct, kw_only=True, tag_field="run"):
+    """The progress of one action. The base completes with the first reply: enough for verbs that are one request."""
+
+    def start(self, do: Do) -> None:
+        raise NotImplementedError
+
+    def on_reply(self, name: str, reply: Reply, do: Do) -> None:
+        if 200 <= reply.status < 300:
+            do.finish()
+        else:
+            fail_with(do, reply)
+
+    def on_event(self, event: Event, do: Do) -> None:
+        """Any event of the call; most runs look at few."""
+
+    def on_timer(self, name: str, do: Do) -> None:
+        """A timer of this run's that has come due."""
+
+    def on_child(self, name: str, outcome: Outcome, do: Do) -> None:
+        """A child program that has ended by itself."""
+
+    def on_answer(self, name: str, steps: Sequence[bytes] | None, do: Do) -> None:
+        """The answer to `do.ask`; None where none came."""
+
+    def on_signal(self, name: str, data: Mapping[str, Any], do: Do) -> None:
+        """Something that another call's run said to the room or to this call."""
+
+    def stop(self, do: Do) -> None:
+        """Replaced: give back what would go on by itself (a playback, a recording). Neither finish nor fail."""
+
+    def on_hangup(self, do: Do) -> None:
+        """The call has ended. The default drops the action; a run that has a result finishes, now or soon."""
+        do.finish(told=True)
+
+    def on_resume(self, do: Do) -> None:
+        """Read back after a crash: look again at what may have happened meanwhile."""
+
+    def room(self) -> tuple[str, dict[str, Any]] | None:
+        """The shared room that this run is in, and what it says of itself there."""
+        return None
+
+
+class RequestRun(Run, tag="request"):
+    """A verb that is one request on its channel."""
+
+    def start(self, do: Do) -> None:
+        operation, params = do.action.request(do.channel)
+        do.request(operation, **params)
+
+
+class RequestAction(Action, frozen=True):
+    """The base of verbs that are one ARI request."""
+
+    undo: ClassVar[str | None] = None  # the operation that takes it back, used when a filler ends
+
+    def request(self, channel: str) -> tuple[str, dict[str, Any]]:
+        """The operation and its parameters."""
+        raise NotImplementedError
+
+    def run(self) -> Run:
+        return RequestRun()
+
+
+def fail_with(do: Do, reply: Reply, what: str = "") -> None:
+    """Fails with Asterisk's own words."""
+    message = error_message(reply)
+    if reply.status == 0:
+        reason = "unreachable" if reply.fate == "unreachable" else "unknown"
+        message = message or "Asterisk did not reply; whether it was done is not known"
+    elif reply.status == 404:
+        reason = "not_found"
+    elif reply.status == 409:
+        reason = "conflict"
+    elif reply.status < 500:
+        reason = "refused"
+    else:
+        reason = "asterisk_error"
+    do.fail(reason, f"{what}: {message}" if what else message, reply.status)
+
+
+def error_message(reply: Reply) -> str:
+    """The `message` of ARI's error body, else the body's first 200 characters."""
+    try:
+        return str(msgspec.json.decode(reply.body, type=dict[str, Any]).get("message", ""))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return reply.body[:200].decode("utf-8", "replace")

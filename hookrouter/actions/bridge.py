@@ -1,0 +1,217 @@
+"""bridge: joins the call with another one, or with everybody in a shared room, until it ends.
+
+Rules:
+- `with` makes a bridge of its own for the two. The other call's program is replaced by the same bridge seen from its
+  side, so that its function is told (`BridgeCompleted`) and goes on.
+- `name` is a room: the first to come makes it, the last to go removes it.
+- 204 to addChannel does not prove that a channel is in: `ChannelEnteredBridge` does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from hookrouter.actions.base import Action, Do, Reply, Run, fail_with
+from hookrouter.actions.play import MediaUri, asterisk_media
+from hookrouter.ari.events import Event
+
+_ENTER_TIMEOUT = 5.0
+_MAX_JOINS = 3
+
+
+def room_id(app: str, name: str) -> str:
+    """The bridge id of a shared room: the same on every router of the app."""
+    return "hr-room-" + re.sub(r"[^A-Za-z0-9_-]", lambda m: f".{ord(m[0]):x}.", f"{app}-{name}")
+
+
+class Bridge(Action, frozen=True, tag="bridge"):
+    """Joins the call with another call, or with all who are in the room `name`."""
+
+    with_: Annotated[str, Meta(min_length=1, description="The other call's (or a leg's) id.")] | None = msgspec.field(
+        default=None, name="with"
+    )
+    name: Annotated[str, Meta(min_length=1, max_length=100, description="A shared room, instead of `with`.")] | None = None
+    type: Literal["mixing", "mixing,dtmf_events", "holding", "mixing,proxy_media"] = "mixing"
+    moh: Annotated[str, Meta(description="Music on hold class for the room while it is held.")] | None = None
+    announce: Annotated[MediaUri, Meta(description="Played to all in the bridge when the call has joined.")] | None = None
+    time_limit: Annotated[float, Meta(gt=0, le=86_400 * 7, description="Seconds after which it ends.")] | None = None
+    guest: Annotated[bool, Meta(extra_json_schema={"readOnly": True}, description="Set by the router on the other side.")] = (
+        False
+    )
+    url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
+
+    result: ClassVar[str | None] = "BridgeCompleted"
+    group: ClassVar[str] = "parties"
+    completes: ClassVar[str] = (
+        "When either side leaves: `BridgeCompleted` {reason: `hangup` `left` `timeLimit` `ended`, seconds}."
+    )
+    examples: ClassVar[tuple[str, ...]] = (
+        '{"action": "bridge", "name": "team"}',
+        '{"action": "bridge", "with": "1795396880.3", "timeLimit": 3600}',
+    )
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        if (self.with_ is None) == (self.name is None):
+            yield "/with", "give either `with` (a call's id) or `name` (a shared room)"
+
+    def run(self) -> Run:
+        return BridgeRun()
+
+
+class BridgeRun(Run, tag="bridge"):
+    """`waiting`: the channels that are to enter and have not."""
+
+    bridge: str = ""
+    other: str = ""
+    waiting: list[str] = []
+    entered_at: float = 0.0
+    joins: int = 0
+    leaving: str = ""
+
+    def start(self, do: Do) -> None:
+        action = do.action
+        if action.guest:
+            self.bridge, self.other = action.name, action.with_ or ""
+            self.waiting = [do.channel]
+            do.own("room", self.bridge)
+            do.after(_ENTER_TIMEOUT, "enter")
+            return
+        if action.name is not None:
+            self.bridge = room_id(do.call.app, action.name)
+            do.own("room", self.bridge)
+            self.waiting = [do.channel]
+        else:
+            self.other = action.with_
+            if self.other == do.channel:
+                do.fail("forbidden", "a call cannot be bridged with itself")
+                return
+            if do.peer(self.other) is None and not do.may_touch(self.other):
+                do.fail(
+                    "forbidden",
+                    f"`{self.other}` is no live call of this route and does not belong to this call; "
+                    'a route with `scope = "any"` may bridge any',
+                )
+                return
+            self.bridge = do.new_id("bridge")
+            do.own("bridge", self.bridge)
+            self.waiting = [do.channel, self.other]
+        self._create(do)
+
+    def _create(self, do: Do) -> None:
+        undo = None if do.action.name else ("bridges.destroy", {"bridgeId": self.bridge})
+        do.request("bridges.createWithId", "create", undo=undo, bridgeId=self.bridge, type=do.action.type,
+                   name=do.action.name or f"call {do.call.id}")  # fmt: skip
+
+    def _joined_with(self, do: Do) -> str:
+        return self.other
+
+    def on_reply(self, name: str, reply: Reply, do: Do) -> None:
+        ok = 200 <= reply.status < 300
+        if name == "create":
+            if ok or (reply.status == 409 and do.action.name):
+                self.joins += 1
+                if self.other and do.peer(self.other):
+                    do.signal(self.other, "bridged", {"bridge": self.bridge, "with": do.channel})
+                do.request("bridges.addChannel", "add", bridgeId=self.bridge, channel=self.waiting)
+            else:
+                self._fail(do, reply, "bridge")
+        elif name == "add":
+            if ok:
+                do.after(_ENTER_TIMEOUT, "enter")
+            elif reply.status in (404, 409, 422) and do.action.name and self.joins < _MAX_JOINS and not self.entered_at:
+                self._create(do)  # the last one of the room left, and took it along
+            else:
+                self._fail(do, reply, f"the bridge with {self.other or do.action.name}")
+
+    def _fail(self, do: Do, reply: Reply, what: str) -> None:
+        self._release(do)
+        fail_with(do, reply, what)
+
+    def on_event(self, event: Event, do: Do) -> None:
+        head = event.head
+        bridge = head.bridge.id if head.bridge else ""
+        channel = head.channel.id if head.channel else ""
+        if head.type == "ChannelEnteredBridge" and bridge == self.bridge:
+            self._entered(channel, do)
+        elif head.type == "ChannelLeftBridge" and bridge == self.bridge:
+            if channel == do.channel or channel == self.other:
+                self._ended("left", do, alone=bool(head.bridge and not head.bridge.channels))
+        elif head.type == "BridgeDestroyed" and bridge == self.bridge:
+            self._ended("ended", do, alone=True)
+        elif head.type in ("StasisEnd", "ChannelDestroyed") and channel and channel == self.other:
+            self._ended("hangup", do)
+
+    def _entered(self, channel: str, do: Do) -> None:
+        if channel not in self.waiting:
+            return
+        self.waiting = [other for other in self.waiting if other != channel]
+        if self.waiting:
+            return
+        do.cancel("enter")
+        self.entered_at = do.now
+        action = do.action
+        if action.time_limit is not None:
+            do.after(action.time_limit, "limit")
+        if action.announce:
+            do.cast("bridges.play", bridgeId=self.bridge, media=asterisk_media(action.announce))
+        if action.moh is not None:
+            do.cast("bridges.startMoh", bridgeId=self.bridge, mohClass=action.moh)
+
+    def _ended(self, reason: str, do: Do, *, alone: bool = False) -> None:
+        """Waits a moment where the cause may still be on its way: a hangup takes the channel out of the bridge first."""
+        if self.leaving:
+            return
+        self.leaving = reason
+        if reason == "left":
+            do.after(0.25, "left")
+        else:
+            self._finish(do, alone=alone)
+
+    def on_signal(self, name: str, data: Mapping[str, Any], do: Do) -> None:
+        if name == "gone" and data.get("call") == self.other and not do.call.ended:
+            self.leaving = "hangup"
+            self._finish(do)
+
+    def on_timer(self, name: str, do: Do) -> None:
+        if name == "enter":
+            self._release(do)
+            do.fail("not_joined", f"{' and '.join(self.waiting)} did not enter the bridge within {_ENTER_TIMEOUT:g} s")
+        elif name == "limit":
+            self.leaving = "timeLimit"
+            self._finish(do)
+        elif name == "left":
+            self._finish(do)
+
+    def _finish(self, do: Do, *, alone: bool = False) -> None:
+        self._release(do)
+        seconds = round(do.now - self.entered_at, 3) if self.entered_at else 0.0
+        do.finish({"reason": self.leaving, "seconds": seconds, "bridge": self.bridge})
+
+    def _release(self, do: Do) -> None:
+        """Leaves the bridge as it was found: our own goes, a room goes with its last member."""
+        if do.owned.get(self.bridge) == "bridge":
+            do.cast("bridges.destroy", bridgeId=self.bridge)
+        else:
+            if self.leaving != "ended" and not do.call.ended:
+                do.cast("bridges.removeChannel", bridgeId=self.bridge, channel=[do.channel])
+            others = [member for member in do.members(self.bridge) if member.channel != do.channel]
+            if not others and do.action.name and not do.action.guest:
+                do.cast("bridges.destroy", bridgeId=self.bridge)
+        do.disown(self.bridge)
+
+    def stop(self, do: Do) -> None:
+        self._release(do)
+
+    def on_hangup(self, do: Do) -> None:
+        self.leaving = "hangup"
+        if self.other:
+            do.signal(self.other, "gone", {"call": do.call.id})
+        self._finish(do)
+
+    def room(self) -> tuple[str, dict[str, Any]] | None:
+        return (self.bridge, {}) if self.bridge.startswith("hr-room-") else None

@@ -1,0 +1,71 @@
+"""fetch, setState, userEvent: what concerns the function rather than the sound."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from hookrouter.actions.base import Action, Do, RequestAction, Run
+
+MAX_STATE_BYTES = 16 * 1024
+
+
+class Fetch(Action, frozen=True, tag="fetch"):
+    """Asks `url` for the actions that replace the rest of this program; the event that it gets is `FetchRequested`."""
+
+    url: Annotated[str, Meta(min_length=1, description="Relative to the route's `url`.")]
+    result: ClassVar[str | None] = "FetchRequested"
+    group: ClassVar[str] = "function"
+    completes: ClassVar[str] = "When the answer is there. No answer: the rest goes on, or the fallback if there is none."
+    examples: ClassVar[tuple[str, ...]] = ('{"action": "fetch", "url": "/menu"}',)
+
+    def run(self) -> Run:
+        return FetchRun()
+
+
+class FetchRun(Run, tag="fetch"):
+    def start(self, do: Do) -> None:
+        do.finish({})
+
+
+class SetState(Action, frozen=True, tag="setState"):
+    """Replaces the call's state (`call.state` of every later event), at this place of the program."""
+
+    state: Annotated[msgspec.Raw, Meta(description="Any JSON, at most 16 KiB.", extra_json_schema={})]
+    group: ClassVar[str] = "function"
+    examples: ClassVar[tuple[str, ...]] = ('{"action": "setState", "state": {"menu": "main"}}',)
+
+    def run(self) -> Run:
+        return SetStateRun()
+
+
+class SetStateRun(Run, tag="setState"):
+    def start(self, do: Do) -> None:
+        do.set_state(bytes(do.action.state))
+        do.finish()
+
+
+class UserEvent(RequestAction, frozen=True, tag="userEvent"):
+    """Raises a `ChannelUserevent` for the call, which every app and the AMI can see."""
+
+    event_name: Annotated[str, Meta(min_length=1, max_length=256)]
+    variables: dict[str, str] | None = None
+    group: ClassVar[str] = "function"
+    examples: ClassVar[tuple[str, ...]] = (
+        '{"action": "userEvent", "eventName": "order-confirmed", "variables": {"order": "4711"}}',
+    )
+
+    def run(self) -> Run:
+        return UserEventRun()
+
+
+class UserEventRun(Run, tag="userEvent"):
+    def start(self, do: Do) -> None:
+        action = do.action
+        params: dict[str, Any] = {"eventName": action.event_name, "application": do.call.app}
+        params["source"] = f"channel:{do.channel}"
+        if action.variables:
+            params["variables"] = action.variables
+        do.request("events.userEvent", **params)

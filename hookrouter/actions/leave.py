@@ -1,0 +1,176 @@
+"""hangup, continue, move, redirect: how a call leaves us.
+
+Rules: each is complete when Asterisk has taken it; nothing of the program runs afterwards, and what ends the call is its
+StasisEnd. `continue` and `move` are never repeated blindly: a call that has left is proved by its StasisEnd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from hookrouter.actions.base import Action, Do, Reply, RequestAction, Run, fail_with
+
+Reason = Literal[
+    "normal", "busy", "congestion", "no_answer", "timeout", "rejected", "unallocated", "normal_unspecified",
+    "number_incomplete", "codec_mismatch", "interworking", "failure", "answered_elsewhere",
+]  # fmt: skip
+
+
+class Hangup(RequestAction, frozen=True, tag="hangup"):
+    """Ends the call. The caller's phone is told `reason`, or the Q.850 cause `reason_code`."""
+
+    reason: Reason | None = None
+    reason_code: Annotated[str, Meta(description="A Q.850 cause, as a number or a name, instead of `reason`.")] | (
+        Annotated[int, Meta(ge=0, le=127)]
+    ) | None = msgspec.field(default=None, name="reason_code")
+    leaves: ClassVar[bool] = True
+    completes: ClassVar[str] = "The call ends."
+    examples: ClassVar[tuple[str, ...]] = ('{"action": "hangup"}', '{"action": "hangup", "reason": "busy"}')
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        if self.reason is not None and self.reason_code is not None:
+            yield "/reason_code", "give either `reason` or `reason_code`"
+
+    def request(self, channel: str) -> tuple[str, dict[str, Any]]:
+        params = {"channelId": channel}
+        if self.reason_code is not None:
+            params["reason_code"] = str(self.reason_code)
+        elif self.reason is not None:
+            params["reason"] = self.reason
+        return "channels.hangup", params
+
+    def run(self) -> Run:
+        return LeaveRun()
+
+
+class LeaveRun(Run, tag="leave"):
+    """A call that is gone already has left all the same."""
+
+    def start(self, do: Do) -> None:
+        operation, params = do.action.request(do.channel)
+        do.request(operation, **params)
+
+    def on_reply(self, name: str, reply: Reply, do: Do) -> None:
+        if 200 <= reply.status < 300 or reply.status == 404:
+            do.finish()
+        else:
+            fail_with(do, reply)
+
+
+class Continue(RequestAction, frozen=True, tag="continue"):
+    """Gives the call back to the dialplan: where it came from, or at `context`, `extension`, `priority`."""
+
+    context: Annotated[str, Meta(min_length=1)] | None = None
+    extension: Annotated[str, Meta(min_length=1)] | None = None
+    priority: Annotated[int, Meta(ge=1)] | None = None
+    label: Annotated[str, Meta(min_length=1, description="A label instead of `priority`.")] | None = None
+    leaves: ClassVar[bool] = True
+    group: ClassVar[str] = "dialplan"
+    completes: ClassVar[str] = "The call leaves us. A place that does not exist fails with reason `no_such_extension`."
+    examples: ClassVar[tuple[str, ...]] = (
+        '{"action": "continue"}',
+        '{"action": "continue", "context": "default", "extension": "100", "priority": 1}',
+    )
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        if self.label is not None and self.priority is not None:
+            yield "/label", "give either `label` or `priority`"
+
+    def request(self, channel: str) -> tuple[str, dict[str, Any]]:
+        params: dict[str, Any] = {"channelId": channel}
+        for name in ("context", "extension", "priority", "label"):
+            if (value := getattr(self, name)) is not None:
+                params[name] = value
+        return "channels.continueInDialplan", params
+
+    def run(self) -> Run:
+        return ContinueRun()
+
+
+class ContinueRun(Run, tag="continue"):
+    """Asks first whether the place exists: Asterisk answers 204 to one that does not, and hangs the call up."""
+
+    def start(self, do: Do) -> None:
+        action = do.action
+        if action.context is None or action.extension is None:
+            self._go(do)
+            return
+        place = f"{action.context},{action.extension},{action.label or action.priority or 1}"
+        variable = f"DIALPLAN_EXISTS({place})"
+        do.request("channels.getChannelVar", "exists", channelId=do.channel, variable=variable)
+
+    def _go(self, do: Do) -> None:
+        operation, params = do.action.request(do.channel)
+        do.request(operation, "go", **params)
+
+    def on_reply(self, name: str, reply: Reply, do: Do) -> None:
+        if name == "exists":
+            if reply.status == 200 and msgspec.json.decode(reply.body, type=dict[str, Any]).get("value") == "0":
+                action = do.action
+                do.fail(
+                    "no_such_extension",
+                    f"the dialplan has no extension `{action.extension}` with that priority in context `{action.context}`",
+                )
+            else:
+                self._go(do)
+        elif 200 <= reply.status < 300:
+            do.finish()
+        else:
+            fail_with(do, reply)
+
+
+class Move(RequestAction, frozen=True, tag="move"):
+    """Hands the call to another Stasis app. One that is not there fails."""
+
+    app: Annotated[str, Meta(min_length=1)]
+    args: list[str] | None = None
+    leaves: ClassVar[bool] = True
+    group: ClassVar[str] = "dialplan"
+    completes: ClassVar[str] = "The call leaves us."
+    examples: ClassVar[tuple[str, ...]] = ('{"action": "move", "app": "other", "args": ["from-ivr"]}',)
+
+    def request(self, channel: str) -> tuple[str, dict[str, Any]]:
+        params: dict[str, Any] = {"channelId": channel, "app": self.app}
+        return "channels.move", params if not self.args else params | {"appArgs": ",".join(self.args)}
+
+    def run(self) -> Run:
+        return MoveRun()
+
+
+class MoveRun(Run, tag="move"):
+    """Asks first whether the app is there: a call moved to nobody would be lost."""
+
+    def start(self, do: Do) -> None:
+        do.request("applications.get", "exists", applicationName=do.action.app)
+
+    def on_reply(self, name: str, reply: Reply, do: Do) -> None:
+        if name == "exists":
+            if reply.status == 404:
+                do.fail("no_such_app", f"no Stasis app `{do.action.app}` is registered with this Asterisk", 404)
+            else:
+                operation, params = do.action.request(do.channel)
+                do.request(operation, "move", **params)
+        elif 200 <= reply.status < 300:
+            do.finish()
+        else:
+            fail_with(do, reply)
+
+
+class Redirect(RequestAction, frozen=True, tag="redirect"):
+    """Sends the caller's phone elsewhere (SIP 302 before the answer, REFER after it)."""
+
+    to: Annotated[str, Meta(min_length=1, description="An endpoint, such as `PJSIP/alice` or `SIP/sip:100@example.com`.")]
+    leaves: ClassVar[bool] = True
+    group: ClassVar[str] = "dialplan"
+    completes: ClassVar[str] = "The call leaves us when the phone follows."
+    examples: ClassVar[tuple[str, ...]] = ('{"action": "redirect", "to": "PJSIP/sip:100@127.0.0.1"}',)
+
+    def request(self, channel: str) -> tuple[str, dict[str, Any]]:
+        return "channels.redirect", {"channelId": channel, "endpoint": self.to}
+
+    def run(self) -> Run:
+        return LeaveRun()

@@ -1,0 +1,66 @@
+"""The one list of verbs. A new verb is one file and one line here; decoder, schema, docs and simulator follow from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Union
+
+from hookrouter.actions.answer import Answer, Progress, Ring, RingStop
+from hookrouter.actions.base import Action, Run
+from hookrouter.actions.bridge import Bridge
+from hookrouter.actions.dtmf import SendDtmf
+from hookrouter.actions.function import Fetch, SetState, UserEvent
+from hookrouter.actions.leave import Continue, Hangup, Move, Redirect
+from hookrouter.actions.operation import OperationAction
+from hookrouter.actions.pause import Pause
+from hookrouter.actions.play import Play
+from hookrouter.actions.sound import Hold, Moh, MohStop, Mute, Silence, SilenceStop, Unhold, Unmute
+from hookrouter.actions.variables import GetVariable, SetVariable
+
+VERBS: tuple[type[Action], ...] = (
+    Answer,
+    Ring,
+    RingStop,
+    Progress,
+    Hangup,
+    Pause,
+    Play,
+    SendDtmf,
+    Mute,
+    Unmute,
+    Hold,
+    Unhold,
+    Moh,
+    MohStop,
+    Silence,
+    SilenceStop,
+    SetVariable,
+    GetVariable,
+    Bridge,
+    Continue,
+    Move,
+    Redirect,
+    Fetch,
+    SetState,
+    UserEvent,
+)
+
+BY_NAME: dict[str, type[Action]] = {str(verb.__struct_config__.tag): verb for verb in VERBS}
+RESULTS: frozenset[str] = frozenset(
+    {verb.result for verb in (*VERBS, OperationAction) if verb.result} | {"ActionFailed", "CallEnded"}
+)
+"""Every event type that the router itself sends."""
+
+
+def _runs(base: type[Run]) -> tuple[type[Run], ...]:
+    """Every run that the verbs above brought in, whichever file it is in."""
+    found: list[type[Run]] = []
+    for run in base.__subclasses__():
+        found.append(run)
+        found.extend(_runs(run))
+    return tuple(found)
+
+
+if TYPE_CHECKING:
+    AnyRun = Run
+else:
+    AnyRun = Union[_runs(Run)]  # noqa: UP007
