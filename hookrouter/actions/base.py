@@ -102,6 +102,7 @@ class Action(
     result: ClassVar[str | None] = None  # the event type that tells its result
     quiet: ClassVar[bool] = False  # True: the result is only sent where it is asked for
     leaves: ClassVar[bool] = False  # True: the call is no longer ours when it is done
+    internal: ClassVar[bool] = False  # True: only the router itself makes it
     group: ClassVar[str] = "call"  # the chapter of the documentation
     examples: ClassVar[tuple[str, ...]] = ()  # JSON, executed by the tests
     completes: ClassVar[str] = "At once."  # when it is complete, for the documentation
@@ -136,18 +137,24 @@ Outcome = Literal["done", "failed", "stopped"]
 class CallView(Protocol):
     """What a run may know of its call; see `hookrouter.calls.call.Call`."""
 
-    id: str
-    asterisk: str
-    app: str
-    route: str
-    digits: str
-    up: bool
-    ended: bool
-    end_reason: str
-    caller: str
-    called: str
-    name: str
-
+    @property
+    def id(self) -> str: ...
+    @property
+    def asterisk(self) -> str: ...
+    @property
+    def app(self) -> str: ...
+    @property
+    def route(self) -> str: ...
+    @property
+    def up(self) -> bool: ...
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def caller(self) -> str: ...
+    @property
+    def called(self) -> str: ...
+    @property
+    def started_at(self) -> float: ...
     @property
     def state_json(self) -> bytes: ...
 
@@ -166,9 +173,20 @@ class Peer(Protocol):
 class Do(Protocol):
     """What a run may ask for. All of it happens after the call's new state is on disk."""
 
-    call: CallView
-    now: float  # seconds since the epoch
-    channel: str  # the channel that this program acts on: the call's own, or a leg's
+    error: tuple[str, str, int]  # in `on_child(…, "failed")`: the child's reason, message and status
+
+    @property
+    def call(self) -> CallView: ...
+
+    @property
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    @property
+    def channel(self) -> str:
+        """The channel that this program acts on: the call's own, or a leg's."""
+        ...
 
     @property
     def action(self) -> Any: ...

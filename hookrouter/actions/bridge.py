@@ -40,9 +40,6 @@ class Bridge(Action, frozen=True, tag="bridge"):
     moh: Annotated[str, Meta(description="Music on hold class for the room while it is held.")] | None = None
     announce: Annotated[MediaUri, Meta(description="Played to all in the bridge when the call has joined.")] | None = None
     time_limit: Annotated[float, Meta(gt=0, le=86_400 * 7, description="Seconds after which it ends.")] | None = None
-    guest: Annotated[bool, Meta(extra_json_schema={"readOnly": True}, description="Set by the router on the other side.")] = (
-        False
-    )
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 
     result: ClassVar[str | None] = "BridgeCompleted"
@@ -75,12 +72,6 @@ class BridgeRun(Run, tag="bridge"):
 
     def start(self, do: Do) -> None:
         action = do.action
-        if action.guest:
-            self.bridge, self.other = action.name, action.with_ or ""
-            self.waiting = [do.channel]
-            do.own("room", self.bridge)
-            do.after(_ENTER_TIMEOUT, "enter")
-            return
         if action.name is not None:
             self.bridge = room_id(do.call.app, action.name)
             do.own("room", self.bridge)
@@ -106,9 +97,6 @@ class BridgeRun(Run, tag="bridge"):
         undo = None if do.action.name else ("bridges.destroy", {"bridgeId": self.bridge})
         do.request("bridges.createWithId", "create", undo=undo, bridgeId=self.bridge, type=do.action.type,
                    name=do.action.name or f"call {do.call.id}")  # fmt: skip
-
-    def _joined_with(self, do: Do) -> str:
-        return self.other
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
         ok = 200 <= reply.status < 300
@@ -140,9 +128,9 @@ class BridgeRun(Run, tag="bridge"):
             self._entered(channel, do)
         elif head.type == "ChannelLeftBridge" and bridge == self.bridge:
             if channel == do.channel or channel == self.other:
-                self._ended("left", do, alone=bool(head.bridge and not head.bridge.channels))
+                self._ended("left", do)
         elif head.type == "BridgeDestroyed" and bridge == self.bridge:
-            self._ended("ended", do, alone=True)
+            self._ended("ended", do)
         elif head.type in ("StasisEnd", "ChannelDestroyed") and channel and channel == self.other:
             self._ended("hangup", do)
 
@@ -162,7 +150,7 @@ class BridgeRun(Run, tag="bridge"):
         if action.moh is not None:
             do.cast("bridges.startMoh", bridgeId=self.bridge, mohClass=action.moh)
 
-    def _ended(self, reason: str, do: Do, *, alone: bool = False) -> None:
+    def _ended(self, reason: str, do: Do) -> None:
         """Waits a moment where the cause may still be on its way: a hangup takes the channel out of the bridge first."""
         if self.leaving:
             return
@@ -170,7 +158,7 @@ class BridgeRun(Run, tag="bridge"):
         if reason == "left":
             do.after(0.25, "left")
         else:
-            self._finish(do, alone=alone)
+            self._finish(do)
 
     def on_signal(self, name: str, data: Mapping[str, Any], do: Do) -> None:
         if name == "gone" and data.get("call") == self.other and not do.call.ended:
@@ -187,20 +175,22 @@ class BridgeRun(Run, tag="bridge"):
         elif name == "left":
             self._finish(do)
 
-    def _finish(self, do: Do, *, alone: bool = False) -> None:
+    def _finish(self, do: Do) -> None:
         self._release(do)
         seconds = round(do.now - self.entered_at, 3) if self.entered_at else 0.0
         do.finish({"reason": self.leaving, "seconds": seconds, "bridge": self.bridge})
 
     def _release(self, do: Do) -> None:
         """Leaves the bridge as it was found: our own goes, a room goes with its last member."""
+        if not self.bridge:
+            return
         if do.owned.get(self.bridge) == "bridge":
             do.cast("bridges.destroy", bridgeId=self.bridge)
         else:
             if self.leaving != "ended" and not do.call.ended:
                 do.cast("bridges.removeChannel", bridgeId=self.bridge, channel=[do.channel])
             others = [member for member in do.members(self.bridge) if member.channel != do.channel]
-            if not others and do.action.name and not do.action.guest:
+            if not others and do.action.name:
                 do.cast("bridges.destroy", bridgeId=self.bridge)
         do.disown(self.bridge)
 
@@ -215,3 +205,29 @@ class BridgeRun(Run, tag="bridge"):
 
     def room(self) -> tuple[str, dict[str, Any]] | None:
         return (self.bridge, {}) if self.bridge.startswith("hr-room-") else None
+
+
+class Bridged(Action, frozen=True, tag="~bridged"):
+    """The other side of `bridge`: what a call does that another call has joined with itself. Only the router makes it."""
+
+    bridge: str
+    with_: str = msgspec.field(name="with")
+    time_limit: ClassVar[None] = None
+    announce: ClassVar[None] = None
+    moh: ClassVar[None] = None
+    name: ClassVar[None] = None
+    result: ClassVar[str | None] = "BridgeCompleted"
+    internal: ClassVar[bool] = True
+
+    def run(self) -> Run:
+        return BridgedRun()
+
+
+class BridgedRun(BridgeRun, tag="bridged"):
+    """It is joined by the other call's request; all that is left is to notice, and to leave."""
+
+    def start(self, do: Do) -> None:
+        self.bridge, self.other = do.action.bridge, do.action.with_
+        self.waiting = [do.channel]
+        do.own("room", self.bridge)
+        do.after(_ENTER_TIMEOUT, "enter")

@@ -19,7 +19,7 @@ import msgspec
 from hookrouter.actions.base import Action, Prompt, Step, Steps
 from hookrouter.actions.function import MAX_STATE_BYTES
 from hookrouter.actions.operation import OperationAction
-from hookrouter.actions.vocabulary import BY_NAME, VERBS
+from hookrouter.actions.vocabulary import BY_NAME, INTERNAL, VERBS
 from hookrouter.ari import operations
 from hookrouter.errors import AnswerRefused, Fault
 
@@ -72,7 +72,9 @@ _StepsType = type(Steps)
 _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_object = msgspec.json.Decoder(_Object).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_DECODERS = {name: msgspec.json.Decoder(verb, dec_hook=_dec_hook).decode for name, verb in BY_NAME.items()}
+_DECODERS = {
+    str(verb.__struct_config__.tag): msgspec.json.Decoder(verb, dec_hook=_dec_hook).decode for verb in (*VERBS, *INTERNAL)
+}
 
 
 @lru_cache(maxsize=4096)
@@ -312,7 +314,10 @@ def _steps(raws: list[bytes], place: str) -> tuple[Step, ...]:
         raise AnswerRefused([Fault(place, f"{len(raws)} actions; at most {MAX_ACTIONS} are taken")])
     for index, raw in enumerate(raws):
         try:
-            steps.append(Step(raw, decode_step(raw)))
+            action = decode_step(raw)
+            if action.internal:
+                raise AnswerRefused([Fault("/action", f"unknown action `{action.verb}`")])
+            steps.append(Step(raw, action))
         except AnswerRefused as refused:
             faults.extend(Fault(f"{place}/{index}{fault.place}", fault.message) for fault in refused.faults)
     if faults:

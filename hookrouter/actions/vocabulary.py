@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Union
 
 from hookrouter.actions.answer import Answer, Progress, Ring, RingStop
 from hookrouter.actions.base import Action, Run
-from hookrouter.actions.bridge import Bridge
+from hookrouter.actions.bridge import Bridge, Bridged
 from hookrouter.actions.dtmf import SendDtmf
 from hookrouter.actions.function import Fetch, SetState, UserEvent
 from hookrouter.actions.leave import Continue, Hangup, Move, Redirect
@@ -43,6 +43,9 @@ VERBS: tuple[type[Action], ...] = (
     SetState,
     UserEvent,
 )
+
+INTERNAL: tuple[type[Action], ...] = (Bridged,)
+"""Verbs that only the router itself puts into a program."""
 
 BY_NAME: dict[str, type[Action]] = {str(verb.__struct_config__.tag): verb for verb in VERBS}
 RESULTS: frozenset[str] = frozenset(

@@ -1,0 +1,141 @@
+"""`Do` for one program in one turn: what a run asks for, turned into changes of the call and effects. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from hookrouter.actions.base import Member, Peer
+from hookrouter.calls.call import Call, Program
+from hookrouter.calls.effects import Announce, Push, Unwatch, Watch
+from hookrouter.calls.machine import Turn
+from hookrouter.timestamps import rfc3339_now
+
+
+class Doer:
+    """See `hookrouter.actions.base.Do`, which this implements."""
+
+    __slots__ = ("_program", "_turn", "error")
+
+    def __init__(self, turn: Turn, program: Program) -> None:
+        self._turn = turn
+        self._program = program
+        self.error: tuple[str, str, int] = ("", "", 0)
+
+    @property
+    def call(self) -> Call:
+        return self._turn.call
+
+    @property
+    def now(self) -> float:
+        return self._turn.now
+
+    @property
+    def channel(self) -> str:
+        return self._program.channel
+
+    @property
+    def action(self) -> Any:
+        return self._turn.action(self._program)
+
+    @property
+    def raw(self) -> bytes:
+        return self._program.steps[self._program.index]
+
+    @property
+    def owned(self) -> Mapping[str, str]:
+        return self._turn.call.owned
+
+    def new_id(self, kind: str) -> str:
+        call = self._turn.call
+        call.counter += 1
+        return f"hr-{kind}-{call.id}-{call.counter}"
+
+    def own(self, kind: str, id: str) -> None:
+        self._turn.call.owned[id] = kind
+        self._turn.effects.append(Watch(id))
+
+    def disown(self, id: str) -> None:
+        if self._turn.call.owned.pop(id, None) is not None:
+            self._turn.effects.append(Unwatch(id))
+
+    def request(
+        self, operation: str, name: str = "", *, undo: tuple[str, dict[str, Any]] | None = None, **params: Any
+    ) -> None:
+        self._turn.request(self._program, name, operation, params, undo)
+
+    def cast(self, operation: str, **params: Any) -> None:
+        self._turn.cast(operation, params)
+
+    def after(self, delay: float, name: str = "") -> None:
+        self._turn.arm(f"{self._program.id}:{name}", delay)
+
+    def cancel(self, name: str = "") -> None:
+        self._turn.disarm(f"{self._program.id}:{name}")
+
+    def spawn(self, steps: Sequence[bytes], name: str, *, channel: str | None = None) -> None:
+        self._turn.spawn_child(self._program, steps, name, channel)
+
+    def kill(self, name: str) -> None:
+        self._turn.kill_child(self._program, name)
+
+    def running(self, name: str) -> bool:
+        return self._turn.child(self._program, name) is not None
+
+    def finish(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        then: Sequence[bytes] | None = None,
+        told: bool = False,
+        type: str | None = None,
+    ) -> None:
+        self._turn.finish(self._program, data, then, told, type)
+
+    def fail(self, reason: str, message: str, status: int = 0) -> None:
+        self._turn.fail(self._program, reason, message, status)
+
+    def tell(self, type: str, data: Mapping[str, Any]) -> None:
+        self._turn.emit(type, self._result(data))
+
+    def ask(self, type: str, data: Mapping[str, Any], name: str, *, url: str | None = None) -> None:
+        self._turn.ask(self._program, type, self._result(data), name, url or "")
+
+    def _result(self, data: Mapping[str, Any]) -> bytes:
+        encoded = msgspec.json.encode(data)
+        return b'{"action":' + self.raw + (b"," + encoded[1:] if data else b"}")
+
+    def take_digits(self) -> str:
+        call = self._turn.call
+        digits, call.digits = call.digits, ""
+        return digits
+
+    def peer(self, call_id: str) -> Peer | None:
+        found = self._turn.world.peer(call_id)
+        if found is None or found.id == self.call.id:
+            return None
+        route = self._turn.route
+        return found if route.scope == "any" or found.route == route.name else None
+
+    def may_touch(self, channel: str) -> bool:
+        route = self._turn.route
+        return channel == self.call.id or channel in self.call.owned or route.scope == "any" or channel in route.allow
+
+    def members(self, room: str) -> Sequence[Member]:
+        return self._turn.world.members(room)
+
+    def signal(self, target: str, name: str, data: Mapping[str, Any] | None = None) -> None:
+        self._turn.signal(target, name, data or {})
+
+    def notify(self, url: str | None, route: str | None, body: bytes) -> None:
+        turn = self._turn
+        timestamp = rfc3339_now(turn.now)
+        turn.effects.append(Push(turn.next_event_id(), turn.resolve(url or ""), route or "", body, timestamp))
+
+    def set_state(self, state: bytes) -> None:
+        self._turn.call.state = state
+
+    def originate_call(self, channel: str, route: str, steps: Sequence[bytes], state: bytes | None) -> None:
+        self._turn.effects.append(Announce(channel, route, tuple(steps), state))
