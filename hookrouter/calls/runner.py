@@ -1,0 +1,250 @@
+"""Carries out what the machine asks for: first the disk, then Asterisk and the endpoints, each call in its own order.
+
+Rules:
+- One input at a time per call, in the turn of the loop in which it comes; nothing here awaits between input and state.
+- What is not harmless to repeat is done only after the state that knows of it is on disk. What is harmless may go first,
+  but never before what the same call asked for earlier.
+- A failing disk does not stop live calls: the journal says so, and the effects follow all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol
+
+from hookrouter.actions.base import Member, Peer, Reply
+from hookrouter.actions.decode import Answer
+from hookrouter.ari.operations import Repeat, Request, operation
+from hookrouter.calls.board import Board, Live
+from hookrouter.calls.call import Call, Outgoing, encode_call
+from hookrouter.calls.doer import Doer
+from hookrouter.calls.effects import (
+    Announce,
+    Arm,
+    Disarm,
+    Effect,
+    Gone,
+    Perform,
+    Push,
+    Report,
+    Send,
+    Signal,
+    Tell,
+    Unwatch,
+    Watch,
+)
+from hookrouter.calls.journal import Journal
+from hookrouter.calls.machine import Turn
+from hookrouter.clock import Clock
+from hookrouter.delivery.outcome import Answered, Unanswered
+from hookrouter.errors import StoreError
+from hookrouter.facts import Facts
+
+_HARMLESS = frozenset({Repeat.SAFE, Repeat.GONE_IS_DONE})
+
+
+class Ari(Protocol):
+    """What the runner needs of an `AriClient`."""
+
+    async def perform(
+        self, request: Request, *, doubtful: bool = False, channel_busy: bool = False, call: str = ""
+    ) -> Reply: ...
+
+
+class Outside(Protocol):
+    """The rest of the router, as far as calls need it; `hookrouter.flow.Flow` is it."""
+
+    async def control(self, live: Live, outgoing: Outgoing) -> Answered[Answer] | Unanswered: ...
+    def tell(self, live: Live, told: Tell) -> None: ...
+    def push(self, live: Live, push: Push) -> None: ...
+    def announce(self, live: Live, announced: Announce) -> None: ...
+    def wanted(self, type: str) -> bool: ...
+
+
+class _World:
+    """What one call sees of the others."""
+
+    __slots__ = ("_asterisk", "_board", "wanted")
+
+    def __init__(self, board: Board, asterisk: str, wanted: Callable[[str], bool]) -> None:
+        self._board = board
+        self._asterisk = asterisk
+        self.wanted = wanted
+
+    def peer(self, call_id: str) -> Peer | None:
+        live = self._board.by_channel(call_id, self._asterisk)
+        return live.call if live is not None and not live.call.ended else None
+
+    def members(self, room: str) -> Sequence[Member]:
+        return self._board.members(self._asterisk, room)
+
+
+class Runner:
+    """Runs every live call. All methods belong to the event loop's thread."""
+
+    def __init__(
+        self, board: Board, clients: Mapping[str, Ari], journal: Journal, outside: Outside, facts: Facts, clock: Clock
+    ) -> None:
+        self.board = board
+        self._clients = clients
+        self._journal = journal
+        self._outside = outside
+        self._facts = facts
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._worlds: dict[str, _World] = {}
+        self.stopping = False
+
+    # ---- inputs -----------------------------------------------------------------------------------------------
+
+    def turn(self, live: Live, act: Callable[[Turn], None]) -> None:
+        """Hands one input to the machine and carries out what follows."""
+        call = live.call
+        world = self._worlds.get(call.asterisk)
+        if world is None:
+            world = self._worlds[call.asterisk] = _World(self.board, call.asterisk, self._outside.wanted)
+        turn = Turn(call, live.route, world, self._clock.now(), Doer)
+        act(turn)
+        self._carry_out(live, turn.effects)
+
+    def start(self, call: Call, route: Any, act: Callable[[Turn], None]) -> Live:
+        """A call that begins now."""
+        live = Live(call, route)
+        self.board.add(live)
+        self.turn(live, act)
+        return live
+
+    def take_up(self, call: Call, route: Any) -> Live:
+        """A call read from the journal: on the board, and nothing done yet."""
+        live = Live(call, route)
+        self.board.add(live)
+        for id in (call.id, *call.owned):
+            self.board.watch(live, id)
+        return live
+
+    async def stop(self) -> None:
+        """Leaves every call where it is: nothing is sent any more, all states are on disk."""
+        self.stopping = True
+        for live in self.board:
+            for handle in live.timers.values():
+                handle.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # ---- effects ----------------------------------------------------------------------------------------------
+
+    def _carry_out(self, live: Live, effects: list[Effect]) -> None:
+        signals: list[Signal] = []
+        outside: list[Effect] = []
+        for effect in effects:
+            match effect:
+                case Report():
+                    self._facts.emit(effect.fact)
+                case Arm():
+                    self._arm(live, effect)
+                case Disarm():
+                    if handle := live.timers.pop(effect.key, None):
+                        handle.cancel()
+                case Watch():
+                    self.board.watch(live, effect.id)
+                case Unwatch():
+                    self.board.unwatch(live, effect.id)
+                case Signal():
+                    signals.append(effect)
+                case Gone():
+                    self._journal.drop_call(live.call.key)
+                    self.board.remove(live)
+                case _:
+                    outside.append(effect)
+        call = live.call
+        if call.key in self.board.calls:
+            self._journal.save_call(call.key, call.asterisk, lambda: encode_call(call))
+        if outside:
+            self._queue(live, outside)
+        for signal in signals:
+            self._signal(live, signal)
+
+    def _queue(self, live: Live, effects: list[Effect]) -> None:
+        if not live.queue and all(map(_harmless, effects)):
+            for effect in effects:
+                self._do(live, effect)
+            return
+        live.queue.extend(effects)
+        count = len(effects)
+
+        def on_disk(error: StoreError | None) -> None:
+            for _ in range(count):
+                self._do(live, live.queue.popleft())
+
+        self._journal.committed(on_disk)
+
+    def _do(self, live: Live, effect: Effect) -> None:
+        if self.stopping:
+            return
+        match effect:
+            case Perform():
+                self._spawn(self._perform(live, effect))
+            case Send():
+                self._spawn(self._send(live, effect.outgoing))
+            case Tell():
+                self._outside.tell(live, effect)
+            case Push():
+                self._outside.push(live, effect)
+            case Announce():
+                self._outside.announce(live, effect)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _perform(self, live: Live, effect: Perform) -> None:
+        client = self._clients[live.call.asterisk]
+        request = Request(effect.operation, effect.params)
+        reply = await client.perform(
+            request, doubtful=effect.doubtful, channel_busy=live.busy, call=live.call.id
+        )
+        self.turn(live, lambda turn: turn.on_reply(effect.key, reply))
+
+    async def _send(self, live: Live, outgoing: Outgoing) -> None:
+        outcome = await self._outside.control(live, outgoing)
+        if isinstance(outcome, Answered):
+            self.turn(live, lambda turn: turn.answered(outgoing.id, outcome.answer))
+        else:
+            self.turn(live, lambda turn: turn.unanswered(outgoing.id, outcome))
+
+    def _arm(self, live: Live, arm: Arm) -> None:
+        if handle := live.timers.pop(arm.key, None):
+            handle.cancel()
+        delay = max(0.0, arm.at - self._clock.now())
+        live.timers[arm.key] = asyncio.get_running_loop().call_later(delay, self._due, live, arm.key)
+
+    def _due(self, live: Live, key: str) -> None:
+        live.timers.pop(key, None)
+        if not self.stopping:
+            self.turn(live, lambda turn: turn.on_timer(key))
+
+    def _signal(self, sender: Live, signal: Signal) -> None:
+        asterisk = sender.call.asterisk
+        if (live := self.board.by_channel(signal.target, asterisk)) is not None and not live.call.ended:
+            targets = [live]
+        else:
+            targets = [
+                live for live in self.board if live is not sender and live.call.asterisk == asterisk
+                and not live.call.ended and signal.target in live.call.owned
+            ]  # fmt: skip
+        for target in targets:
+            self.turn(target, lambda turn: turn.on_signal(signal.name, signal.data))
+
+
+def _harmless(effect: Effect) -> bool:
+    """Whether doing it again after a crash changes nothing."""
+    if not isinstance(effect, Perform):
+        return False
+    found = operation(effect.operation)
+    return found is not None and found.repeat in _HARMLESS
+
+
+__all__ = ["Ari", "Awaitable", "Outside", "Runner"]
