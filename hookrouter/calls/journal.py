@@ -74,10 +74,10 @@ class Journal(Protocol):
         ...
 
     def committed(self, done: Committed) -> None:
-        """Calls `done` in the event loop once all that was handed over before is on disk; with the error if it is not.
+        """Calls `done` in the event loop once all that was handed over before is on disk; else with the error.
 
-        Callbacks come in the order in which they were asked for. Where nothing is left to write, `done` is called before
-        this returns; it may hand over more.
+        Callbacks come in the order in which they were asked for. Where nothing is left to write, or the disk is already
+        known to refuse, `done` is called before this returns; it may hand over more.
         """
         ...
 
@@ -98,5 +98,5 @@ class Journal(Protocol):
         ...
 
     async def timeline(self, call_id: str) -> list[TimelineEntry]:
-        """All that is known of a call, in the order in which it was logged; empty where nothing is. Raises StoreError."""
+        """All that is known of a call, in the order in which it was logged. Raises StoreError."""
         ...

@@ -24,7 +24,7 @@ Status = Literal["pending", "delivered", "dead"]
 class NewDelivery(msgspec.Struct, frozen=True, gc=False):
     """One event for one notify route. `body`: the exact bytes of every attempt; `created_at`: seconds since the epoch.
 
-    `call` is empty for what belongs to no call (then there is no order); `url` is empty unless it is not the route's own.
+    `call` is empty for what belongs to no call (then there is no order); `url` is empty where it is the route's own.
     """
 
     id: str
@@ -43,9 +43,10 @@ class NewDelivery(msgspec.Struct, frozen=True, gc=False):
 class StoredDelivery(msgspec.Struct, frozen=True, gc=False):
     """A delivery as it is kept.
 
-    `attempts`: how many were made; `replayed`: how many of them before it was last sent again by hand (the schedule counts
-    from there); `first_at`: the first attempt since then, None before it; `next_at`: when the next one is due;
-    `reason`: why the last one failed, or why it is dead. Instants are seconds since the epoch.
+    `attempts`: how many were made; `replayed`: how many of them before it was last sent again by hand (the schedule
+    counts from there); `first_at`: the first attempt since then, None before it; `next_at`: when the next one is due
+    (for one that is done: when it was); `reason`: why the last one failed, or why it is dead. Instants are seconds
+    since the epoch.
     """
 
     id: str
@@ -97,7 +98,8 @@ class Added(msgspec.Struct, frozen=True):
 
     `new`: the (id, lane) that were not known before; `predecessors`: for those of them that belong to a call, the id of
     the last delivery before them of the same call and lane that holds them up (see `add`), where there is one.
-    `error`: they are not on disk; `kept`: then, whether they wait in memory for the disk (False: only the caller has them).
+    `error`: they are not on disk (`new` is then all of them); `kept`: whether they then wait in memory for the disk
+    (False: only the caller has them).
     """
 
     new: frozenset[tuple[str, str]]
@@ -114,7 +116,7 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class LaneMark(msgspec.Struct, frozen=True):
-    """What is remembered of a lane. `stopped_url`: answered 410, no more goes there; `paused_until`: seconds since epoch."""
+    """What is remembered of a lane: the URL that answered 410, where no more goes, and a pause (seconds since the epoch)."""
 
     lane: str
     stopped_url: str = ""
@@ -168,8 +170,8 @@ class DeliveryQueue(Protocol):
         """
         ...
 
-    async def expire(self, before: float, now: float) -> int:
-        """Makes dead letters (reason `expired`) of what is pending and older than `before`; says how many."""
+    async def expire(self, lane: str, before: float, now: float) -> int:
+        """Makes dead letters (reason `expired`) of what has been due since `before` and longer; says how many."""
         ...
 
     async def find(self, which: Filter, limit: int = 100, after: int = 0) -> list[StoredDelivery]:
