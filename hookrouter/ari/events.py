@@ -12,12 +12,22 @@ from typing import Any
 import msgspec
 
 
+class Party(msgspec.Struct, gc=False):
+    number: str = ""
+
+
+class Place(msgspec.Struct, gc=False):
+    exten: str = ""
+
+
 class Ref(msgspec.Struct, gc=False):
     """A channel, or the other end of one, as far as the machine looks into it."""
 
     id: str = ""
     name: str = ""
     state: str = ""
+    caller: Party | None = None
+    dialplan: Place | None = None
 
 
 class BridgeRef(msgspec.Struct, gc=False):

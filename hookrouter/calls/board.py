@@ -32,6 +32,11 @@ class Live:
         """Whether something plays or records on the call, behind which some operations would wait."""
         return any(kind in ("playback", "recording") for kind in self.call.owned.values())
 
+    @property
+    def away(self) -> bool:
+        """Whether the call is in the dialplan for a while (the verb `dialplan`), and will be back."""
+        return any(getattr(program.run, "away", False) for program in self.call.programs.values())
+
 
 class Board:
     """All live calls. `find` is on the path of every event: dictionaries only."""

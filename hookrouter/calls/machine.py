@@ -125,7 +125,7 @@ class Turn:
             if program.run is not None and program.id in call.programs:
                 program.run.on_event(event, self._doer(self, program))
         if own and head.type == "StasisEnd" and not call.ended and not self._borrowed(event):
-            self._end()
+            self._end(call.end_reason)
         self._settle()
 
     def on_reply(self, key: str, reply: Reply) -> None:

@@ -1,0 +1,161 @@
+"""After a restart or a reconnect: asks Asterisk what is still there, and makes the calls agree with it.
+
+Rules:
+- Events that arrive meanwhile wait; they are handled after what they follow.
+- What was missed is told once, as `inferred` events whose ids depend only on what happened: asking twice tells once.
+- A prompt that still plays is waited for; what may have been sent before a crash is proved by asking, not sent again.
+- What is ours by its id and belongs to no call is removed.
+Source: Asterisk's applications.get (`channel_ids`, `bridge_ids`), channels.get, bridges.get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from hookrouter.actions.base import Reply
+from hookrouter.ari.client import AriClient, Connected
+from hookrouter.ari.events import Event, event_id, make_event
+from hookrouter.ari.operations import Request
+from hookrouter.calls.board import Board, Live
+from hookrouter.calls.runner import Runner
+from hookrouter.clock import Clock
+from hookrouter.facts import Facts, Warned
+from hookrouter.flow import Flow
+
+OURS = "hr-"
+
+
+class _App(msgspec.Struct):
+    channel_ids: list[str] = []
+    bridge_ids: list[str] = []
+
+
+def inferred(asterisk: str, type: str, channel: Mapping[str, Any], app: str, key: str, **more: Any) -> Event:
+    """An event that Asterisk did not tell. `key`: what makes it this one occurrence, such as a call's start."""
+    body = {"type": type, "application": app, "channel": channel, **more}
+    raw = msgspec.json.encode(body)
+    event = make_event(asterisk, raw, inferred=True)
+    event.id = event_id(asterisk, f"{type}/{channel['id']}/{key}".encode())
+    return event
+
+
+class Resumer:
+    """Puts calls right after each connect; `restarted` means that we were, and the calls come from the journal."""
+
+    def __init__(
+        self,
+        board: Board,
+        flow: Flow,
+        runner: Runner,
+        facts: Facts,
+        clock: Clock,
+        adopt: Callable[[str], bool] = lambda app: True,
+    ) -> None:
+        self._board = board
+        self._flow = flow
+        self._runner = runner
+        self._facts = facts
+        self._clock = clock
+        self._adopt = adopt
+        self._fresh: set[str] = set()  # calls that were read from the journal and not yet looked at
+
+    def took_up(self, live: Live) -> None:
+        self._fresh.add(live.call.key)
+
+    async def on_connected(self, client: AriClient, connected: Connected) -> None:
+        """Runs with events held; the caller releases them when this returns or fails."""
+        held = self._flow.hold(client.name)
+        try:
+            if connected.restarted:
+                self._end_all(client.name)
+            apps = await self._apps(client)
+            if apps is None:
+                return
+            present = {id for app in apps.values() for id in app.channel_ids}
+            for live in [live for live in self._board if live.call.asterisk == client.name]:
+                await self._look_at(client, live, present)
+            await self._take_in(client, apps, held)
+            await self._clear(client, apps)
+        finally:
+            self._flow.release(client.name)
+
+    async def _apps(self, client: AriClient) -> dict[str, _App] | None:
+        apps: dict[str, _App] = {}
+        for name in client.apps:
+            reply = await client.perform(Request("applications.get", {"applicationName": name}))
+            if reply.status != 200:
+                self._facts.emit(Warned("resume", f"Asterisk did not tell what is in app {name}: status {reply.status}"))
+                return None
+            apps[name] = msgspec.json.decode(reply.body, type=_App)
+        return apps
+
+    def _end_all(self, asterisk: str) -> None:
+        for live in [live for live in self._board if live.call.asterisk == asterisk and not live.call.ended]:
+            self._end(live, "asterisk_restarted")
+
+    def _end(self, live: Live, reason: str) -> None:
+        call = live.call
+        channel = {"id": call.id, "name": call.name, "state": "Down", "caller": {"number": call.caller, "name": ""}}
+        event = inferred(call.asterisk, "StasisEnd", channel, call.app, str(call.started_at), reason=reason)
+        live.call.end_reason = reason
+        self._fresh.discard(call.key)
+        self._flow.on_event(event)
+
+    async def _look_at(self, client: AriClient, live: Live, present: set[str]) -> None:
+        call = live.call
+        if not call.ended and call.id not in present and not live.away:
+            self._resume(live)
+            self._end(live, "hangup")
+            return
+        for id, kind in list(call.owned.items()):
+            if kind in ("leg", "snoop") and await self._status(client, "channels.get", channelId=id) == 404:
+                gone = inferred(call.asterisk, "ChannelDestroyed", {"id": id}, call.app, id, cause=0, cause_txt="Unknown")
+                self._flow.on_event(gone)
+        self._resume(live)
+
+    def _resume(self, live: Live) -> None:
+        restarted = live.call.key in self._fresh
+        self._fresh.discard(live.call.key)
+        self._runner.turn(live, lambda turn: turn.resume(restarted=restarted))
+
+    async def _take_in(self, client: AriClient, apps: dict[str, _App], held: list[Event]) -> None:
+        """Channels in our apps that nobody knows: their StasisStart was lost with the connection."""
+        started = {event.head.channel.id for event in held if event.type == "StasisStart" and event.head.channel}
+        for name, app in apps.items():
+            for id in app.channel_ids:
+                if id in started or self._board.of(client.name, id) is not None:
+                    continue
+                if id.startswith(OURS) and (client.name, id) not in self._flow.announced:
+                    await client.perform(Request("channels.hangup", {"channelId": id}))
+                    continue
+                reply = await client.perform(Request("channels.get", {"channelId": id}))
+                if reply.status != 200 or not self._adopt(name):
+                    continue
+                channel = msgspec.json.decode(reply.body)
+                data = str((channel.get("dialplan") or {}).get("app_data", ""))
+                args = data.split(",")[1:]
+                began = inferred(client.name, "StasisStart", channel, name, channel.get("creationtime", ""), args=args)
+                self._flow.on_event(began)
+
+    async def _clear(self, client: AriClient, apps: dict[str, _App]) -> None:
+        """Bridges of ours that no call has any more."""
+        reply = await client.perform(Request("bridges.list", {}))
+        if reply.status != 200:
+            return
+        for bridge in msgspec.json.decode(reply.body, type=list[dict[str, Any]]):
+            id = str(bridge.get("id", ""))
+            if id.startswith(OURS) and self._board.of(client.name, id) is None and self._of_our_app(id, apps):
+                await client.perform(Request("bridges.destroy", {"bridgeId": id}))
+
+    def _of_our_app(self, id: str, apps: dict[str, _App]) -> bool:
+        return any(id in app.bridge_ids for app in apps.values())
+
+    async def _status(self, client: AriClient, operation: str, **params: Any) -> int:
+        reply: Reply = await client.perform(Request(operation, params))
+        return reply.status
+
+
+__all__ = ["Resumer", "inferred"]
