@@ -116,7 +116,7 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class LaneMark(msgspec.Struct, frozen=True):
-    """What is remembered of a lane: the URL that answered 410, where no more goes, and a pause (seconds since the epoch)."""
+    """What is remembered of a lane: the URL that answered 410, and until when it pauses (seconds since the epoch)."""
 
     lane: str
     stopped_url: str = ""

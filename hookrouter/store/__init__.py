@@ -1,1 +1,6 @@
 """The journal: what must survive us, on disk before it is acted on."""
+
+from hookrouter.store.opening import Store, open_store
+from hookrouter.store.retention import Retention
+
+__all__ = ["Retention", "Store", "open_store"]

@@ -1,0 +1,192 @@
+"""What the writer thread does with the connection: one batch in one transaction, and the reads.
+
+Nothing here knows the event loop. Every function takes the one connection there is, in autocommit mode.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+
+from hookrouter.delivery.queue import Filter, LaneMark, NewDelivery, Progress, StoredDelivery, Window
+from hookrouter.store.queries import QUERIES
+from hookrouter.store.retention import Retention
+
+CHUNK = 1000  # rows that one step of the retention deletes: commits wait no longer than for that
+
+
+class Rows(NamedTuple):
+    """A batch as the thread sees it: nothing in it changes any more."""
+
+    calls: list[tuple[str, str, float, bytes]]
+    dropped: list[tuple[str]]
+    meta: list[tuple[str, bytes | None]]
+    marks: list[LaneMark]
+    finished: list[tuple[str, str, float, bytes]]
+    timeline: list[tuple[str, float, str, bytes]]
+    adds: list[tuple[tuple[NewDelivery, ...], bool]]
+    progress: list[Progress]
+    now: float
+
+
+class Inserted(NamedTuple):
+    """What one `add` came to: the new ones, and what holds them up."""
+
+    new: frozenset[tuple[str, str]]
+    predecessors: dict[tuple[str, str], str]
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing, on disk when it ends."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def write(connection: sqlite3.Connection, rows: Rows) -> list[Inserted]:
+    """Writes a batch; what `adds` came to, in their order."""
+    with transaction(connection):
+        many = connection.executemany
+        if rows.calls:
+            many(QUERIES["save_call"], rows.calls)
+        if rows.dropped:
+            many(QUERIES["drop_call"], rows.dropped)
+        if rows.finished:
+            many(QUERIES["add_finished"], rows.finished)
+        if rows.timeline:
+            many(QUERIES["add_timeline"], rows.timeline)
+        for key, value in rows.meta:
+            if value is None:
+                connection.execute(QUERIES["drop_meta"], (key,))
+            else:
+                connection.execute(QUERIES["put_meta"], (key, value))
+        inserted = [_insert(connection, deliveries, strict) for deliveries, strict in rows.adds]
+        for step in rows.progress:
+            _record(connection, step)
+        for mark in rows.marks:
+            if mark.stopped_url or mark.paused_until > rows.now:
+                connection.execute(QUERIES["mark_lane"], (mark.lane, mark.stopped_url, mark.paused_until))
+            else:
+                connection.execute(QUERIES["unmark_lane"], (mark.lane,))
+    return inserted
+
+
+def probe(connection: sqlite3.Connection) -> None:
+    """Writes one small row and takes it away again: whether the disk takes anything at all."""
+    with transaction(connection):
+        connection.execute(QUERIES["put_meta"], ("store.probe", b""))
+    with transaction(connection):
+        connection.execute(QUERIES["drop_meta"], ("store.probe",))
+
+
+def _insert(connection: sqlite3.Connection, deliveries: tuple[NewDelivery, ...], strict: bool) -> Inserted:
+    new: set[tuple[str, str]] = set()
+    predecessors: dict[tuple[str, str], str] = {}
+    before = QUERIES["last_pending_of_call" if strict else "last_untried_of_call"]
+    for d in deliveries:
+        cursor = connection.execute(
+            QUERIES["add_delivery"],
+            (d.id, d.lane, d.route, d.url, d.call, d.type, d.created_at, d.created_at, d.body),
+        )
+        if cursor.rowcount != 1:
+            continue
+        new.add((d.id, d.lane))
+        if d.call:
+            found = connection.execute(before, (d.lane, d.call, cursor.lastrowid)).fetchone()
+            if found is not None:
+                predecessors[d.id, d.lane] = found[0]
+    return Inserted(frozenset(new), predecessors)
+
+
+def _record(connection: sqlite3.Connection, p: Progress) -> None:
+    if p.status == "delivered":
+        connection.execute(QUERIES["record_delivered"], (p.attempts, p.first_at, p.at, p.reason, p.id, p.lane))
+    else:
+        next_at = p.next_at if p.status == "pending" else p.at
+        connection.execute(
+            QUERIES["record_failed"], (p.status, p.attempts, p.first_at, next_at, p.reason, p.id, p.lane)
+        )
+    if p.failed is not None:
+        f = p.failed
+        connection.execute(
+            QUERIES["add_attempt"], (f.number, f.at, f.reason, f.status, f.seconds, f.detail, p.id, p.lane)
+        )
+
+
+def read(connection: sqlite3.Connection, query: str, *arguments: object) -> list[tuple[Any, ...]]:
+    return connection.execute(QUERIES[query], arguments).fetchall()
+
+
+def read_window(
+    connection: sqlite3.Connection, lane: str, now: float, limit: int, skip: Collection[str], hold: float | None
+) -> Window:
+    """See `DeliveryQueue.due`. Only the heads of what is skipped are read, never their bodies."""
+    span = limit + len(skip)
+    if hold is None:
+        found = connection.execute(QUERIES["due"], (lane, now, span)).fetchall()
+    else:
+        found = connection.execute(QUERIES["due_strict"], (lane, now, span, now - hold)).fetchall()
+    wanted = [seq for seq, delivery_id in found if delivery_id not in skip][:limit]
+    due = [StoredDelivery(*connection.execute(QUERIES["delivery"], (seq,)).fetchone()) for seq in wanted]
+    (next_at,) = connection.execute(QUERIES["next_due"], (lane, now)).fetchone()
+    return Window(due, next_at)
+
+
+def _terms(which: Filter) -> dict[str, Any]:
+    terms = msgspec.structs.asdict(which)
+    terms["after"] = terms.pop("created_after")
+    terms["before"] = terms.pop("created_before")
+    terms["ids"] = json.dumps(which.ids) if which.ids else None
+    return terms
+
+
+def find(connection: sqlite3.Connection, which: Filter, limit: int, offset: int) -> list[StoredDelivery]:
+    if which.ids:
+        query = "find_ids"
+    else:
+        query = "find_done" if which.status in ("delivered", "dead") else "find_all"
+    terms = _terms(which) | {"limit": limit, "offset": offset}
+    return [StoredDelivery(*row) for row in connection.execute(QUERIES[query], terms)]
+
+
+def revive(connection: sqlite3.Connection, which: Filter, now: float) -> dict[str, int]:
+    if which.status not in (None, "dead"):
+        return {}
+    lanes: dict[str, int] = {}
+    with transaction(connection):
+        for (lane,) in connection.execute(QUERIES["revive"], _terms(which) | {"now": now}).fetchall():
+            lanes[lane] = lanes.get(lane, 0) + 1
+    return lanes
+
+
+def expire(connection: sqlite3.Connection, lane: str, before: float, now: float) -> int:
+    with transaction(connection):
+        return connection.execute(QUERIES["expire"], (lane, before, now)).rowcount
+
+
+def trim(connection: sqlite3.Connection, retention: Retention, now: float) -> bool:
+    """One step of the retention; whether there is more to do. Gives freed pages back to the file system."""
+    r = retention
+    with transaction(connection):
+        deleted = max(
+            connection.execute(QUERIES[query], terms).rowcount
+            for query, terms in (
+                ("trim_timeline", (now - r.timeline_age, r.timeline_rows)),
+                ("trim_finished", (now - r.finished_age, r.finished_rows)),
+                ("trim_done", ("delivered", now - r.delivered_age, r.delivered_rows)),
+                ("trim_done", ("dead", now - r.dead_age, r.dead_rows)),
+            )
+        )
+    connection.execute(f"PRAGMA incremental_vacuum({CHUNK})").fetchall()
+    return deleted >= CHUNK
