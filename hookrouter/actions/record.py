@@ -1,0 +1,264 @@
+"""record, startRecording, pauseRecording, resumeRecording, stopRecording: what is said, as a file.
+
+Rules: `record` records the caller alone and waits for the file; `startRecording` records both sides beside everything
+else, through a snoop channel of its own (or a bridge), and its `RecordingCompleted` comes when the file is closed, also
+after a hangup. Asterisk answers a call that it records and that is not up.
+Source: Asterisk's channels.record, recordings.*, RecordingFinished (`duration` in whole seconds).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import quote
+
+from msgspec import Meta
+
+from hookrouter.actions.base import Action, Do, Reply, RequestAction, Run, error_message, fail_with
+from hookrouter.ari.events import Event
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$",
+        max_length=200,
+        description="Name of the recording, without its format; `/` makes folders. Default: made from the call's id.",
+    ),
+]
+Format = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+$", description="A file format that Asterisk writes.")]
+_CLOSING_TIMEOUT = 10.0
+
+
+def recording_url(name: str, asterisk: str) -> str:
+    """Where the router serves the audio, relative to its own address."""
+    return f"/v1/recordings/{quote(name)}?asterisk={quote(asterisk)}"
+
+
+class Record(Action, frozen=True, tag="record"):
+    """Records what the caller says until they stop, press a key, or hang up."""
+
+    name: Name | None = None
+    format: Format = "wav"
+    max_duration_seconds: Annotated[int, Meta(ge=0, description="0: without limit.")] = 0
+    max_silence_seconds: Annotated[int, Meta(ge=0, description="Silence that ends it; 0: none does.")] = 0
+    beep: bool = False
+    terminate_on: Annotated[
+        Literal["none", "any", "*", "#"], Meta(description="The key that ends it.")
+    ] = "none"
+    if_exists: Literal["fail", "overwrite", "append"] = "fail"
+    url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
+
+    result: ClassVar[str | None] = "RecordingCompleted"
+    group: ClassVar[str] = "caller"
+    completes: ClassVar[str] = "When the file is closed: `RecordingCompleted` {name, format, duration, url}."
+    examples: ClassVar[tuple[str, ...]] = (
+        '{"action": "record", "format": "wav", "maxSilenceSeconds": 2, "maxDurationSeconds": 60, "terminateOn": "#", "beep": true}',
+    )
+
+    def run(self) -> Run:
+        return RecordRun()
+
+
+class RecordRun(Run, tag="record"):
+    name: str = ""
+    live: bool = False
+    closing: bool = False
+
+    def start(self, do: Do) -> None:
+        action = do.action
+        self.name = action.name or do.new_id("recording").replace(";", "-")
+        do.own("recording", self.name)
+        do.request(
+            "channels.record",
+            "record",
+            undo=("recordings.stop", {"recordingName": self.name}),
+            channelId=do.channel,
+            name=self.name,
+            format=action.format,
+            maxDurationSeconds=action.max_duration_seconds,
+            maxSilenceSeconds=action.max_silence_seconds,
+            beep=action.beep,
+            terminateOn=action.terminate_on,
+            ifExists=action.if_exists,
+        )
+
+    def on_reply(self, name: str, reply: Reply, do: Do) -> None:
+        if name == "record":
+            if 200 <= reply.status < 300 or reply.fate == "unknown":
+                self.live = True
+            else:
+                do.disown(self.name)
+                fail_with(do, reply, f"recording `{self.name}`")
+        elif name == "live" and reply.status == 404:
+            do.request("recordings.getStored", "stored", recordingName=self.name)
+        elif name == "stored":
+            if reply.status == 200:
+                self._finish(do, None)
+            else:
+                do.disown(self.name)
+                do.fail("recording_failed", f"Asterisk has lost the recording `{self.name}`", reply.status)
+
+    def on_event(self, event: Event, do: Do) -> None:
+        recording = event.head.recording
+        if recording is None or recording.name != self.name:
+            return
+        if event.type == "RecordingFinished":
+            self._finish(do, recording.duration)
+        elif event.type == "RecordingFailed":
+            do.disown(self.name)
+            if do.call.ended:
+                do.finish(told=True)
+            else:
+                do.fail("recording_failed", f"Asterisk could not record `{self.name}`: {recording.cause or 'no cause given'}")
+
+    def _finish(self, do: Do, duration: float | None) -> None:
+        do.disown(self.name)
+        data: dict[str, Any] = {"name": self.name, "format": do.action.format, "duration": duration}
+        do.finish(data | {"url": recording_url(self.name, do.call.asterisk)})
+
+    def stop(self, do: Do) -> None:
+        do.cast("recordings.stop", recordingName=self.name)
+
+    def on_hangup(self, do: Do) -> None:
+        do.after(_CLOSING_TIMEOUT, "closing")  # the file is closed a moment later, and is kept
+
+    def on_timer(self, name: str, do: Do) -> None:
+        self._finish(do, None)
+
+    def on_resume(self, do: Do) -> None:
+        if self.live:
+            do.request("recordings.getLive", "live", recordingName=self.name)
+
+
+class StartRecording(Action, frozen=True, tag="startRecording"):
+    """Records the call beside its program: both sides, until `stopRecording` or the end."""
+
+    name: Name | None = None
+    format: Format = "wav"
+    of: Annotated[
+        Literal["call", "bridge"], Meta(description="`call`: all that the caller says and hears; `bridge`: the bridge it is in.")
+    ] = "call"
+    url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
+    wait: Annotated[bool, Meta(description="`true`: the program waits for the file.")] = False
+
+    result: ClassVar[str | None] = "RecordingCompleted"
+    group: ClassVar[str] = "caller"
+    completes: ClassVar[str] = "At once; when the file is closed: `RecordingCompleted` {name, format, duration, url}."
+    examples: ClassVar[tuple[str, ...]] = ('{"action": "startRecording", "name": "calls/4711", "format": "wav"}',)
+
+    def run(self) -> Run:
+        return StartRecordingRun()
+
+
+class StartRecordingRun(Run, tag="startRecording"):
+    """A snoop channel that hears both directions is recorded; a bridge is recorded as it is."""
+
+    name: str = ""
+    snoop: str = ""
+    bridge: str = ""
+
+    def start(self, do: Do) -> None:
+        action = do.action
+        self.name = action.name or do.new_id("recording").replace(";", "-")
+        do.own("call-recording", self.name)
+        if action.of == "bridge":
+            self.bridge = next((id for id, kind in do.owned.items() if kind in ("bridge", "room")), "")
+            if not self.bridge:
+                do.disown(self.name)
+                do.fail("not_bridged", 'the call is in no bridge; record it with `"of": "call"`')
+                return
+            self._record("bridges.record", do, bridgeId=self.bridge)
+        else:
+            self.snoop = do.new_id("snoop")
+            do.own("snoop", self.snoop)
+            do.request("channels.snoopChannelWithId", "snoop", undo=("channels.hangup", {"channelId": self.snoop}),
+                       channelId=do.channel, snoopId=self.snoop, spy="both", whisper="none", app=do.call.app,
+                       appArgs="hookrouter-leg")  # fmt: skip
+
+    def _record(self, operation: str, do: Do, **target: Any) -> None:
+        do.request(operation, "record", name=self.name, format=do.action.format, ifExists="fail", **target)
+
+    def on_reply(self, name: str, reply: Reply, do: Do) -> None:
+        if 200 <= reply.status < 300:
+            if name == "snoop":
+                self._record("channels.record", do, channelId=self.snoop)
+            return
+        if name == "live":
+            self._finish(do, None)
+            return
+        self._release(do)
+        do.fail("recording_failed", f"recording `{self.name}`: {error_message(reply)}", reply.status)
+
+    def on_event(self, event: Event, do: Do) -> None:
+        recording = event.head.recording
+        if recording is not None and recording.name == self.name:
+            if event.type == "RecordingFinished":
+                self._finish(do, recording.duration)
+            elif event.type == "RecordingFailed":
+                self._release(do)
+                do.fail("recording_failed", f"Asterisk could not record `{self.name}`: {recording.cause}")
+
+    def _finish(self, do: Do, duration: float | None) -> None:
+        self._release(do)
+        data: dict[str, Any] = {"name": self.name, "format": do.action.format, "duration": duration}
+        do.finish(data | {"url": recording_url(self.name, do.call.asterisk)})
+
+    def _release(self, do: Do) -> None:
+        do.disown(self.name)
+        if self.snoop:
+            do.cast("channels.hangup", channelId=self.snoop)
+            do.disown(self.snoop)
+
+    def stop(self, do: Do) -> None:
+        do.cast("recordings.stop", recordingName=self.name)
+        self._release(do)
+
+    def on_hangup(self, do: Do) -> None:
+        do.cast("recordings.stop", recordingName=self.name)
+        do.after(_CLOSING_TIMEOUT, "closing")
+
+    def on_timer(self, name: str, do: Do) -> None:
+        self._finish(do, None)
+
+    def on_resume(self, do: Do) -> None:
+        do.request("recordings.getLive", "live", recordingName=self.name)
+
+
+class _Control(RequestAction, frozen=True):
+    name: Annotated[str, Meta(description="Which one; default: the one that runs.")] | None = None
+    group: ClassVar[str] = "caller"
+    operation: ClassVar[str]
+
+    def run(self) -> Run:
+        return RecordingControlRun()
+
+
+class PauseRecording(_Control, frozen=True, tag="pauseRecording"):
+    """Leaves a gap in a running recording, until `resumeRecording`: for card data."""
+
+    operation: ClassVar[str] = "recordings.pause"
+    examples: ClassVar[tuple[str, ...]] = ('{"action": "pauseRecording"}',)
+
+
+class ResumeRecording(_Control, frozen=True, tag="resumeRecording"):
+    """Ends `pauseRecording`."""
+
+    operation: ClassVar[str] = "recordings.unpause"
+    examples: ClassVar[tuple[str, ...]] = ('{"action": "resumeRecording"}',)
+
+
+class StopRecording(_Control, frozen=True, tag="stopRecording"):
+    """Ends a recording and keeps it; its `RecordingCompleted` follows."""
+
+    operation: ClassVar[str] = "recordings.stop"
+    examples: ClassVar[tuple[str, ...]] = ('{"action": "stopRecording"}',)
+
+
+class RecordingControlRun(Run, tag="recordingControl"):
+    def start(self, do: Do) -> None:
+        kinds = ("call-recording", "recording")
+        running = [id for kind in kinds for id, owned in do.owned.items() if owned == kind]
+        name = do.action.name or (running[0] if running else "")
+        if name not in running and not (name and do.may_touch(name)):
+            do.fail("not_recording", f"no recording `{name}` of this call runs" if name else "no recording runs")
+            return
+        do.request(do.action.operation, recordingName=name)
