@@ -21,6 +21,11 @@ from hookrouter.errors import StoreError
 Status = Literal["pending", "delivered", "dead"]
 
 
+def lane_of(route: str, url: str) -> str:
+    """The lane's name; `url` is empty where it is the route's own. A line break is in neither of the two."""
+    return f"{route}\n{url}" if url else route
+
+
 class NewDelivery(msgspec.Struct, frozen=True, gc=False):
     """One event for one notify route. `body`: the exact bytes of every attempt; `created_at`: seconds since the epoch.
 
@@ -37,7 +42,7 @@ class NewDelivery(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def lane(self) -> str:
-        return f"{self.route} {self.url}" if self.url else self.route
+        return lane_of(self.route, self.url)
 
 
 class StoredDelivery(msgspec.Struct, frozen=True, gc=False):
@@ -65,7 +70,7 @@ class StoredDelivery(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def lane(self) -> str:
-        return f"{self.route} {self.url}" if self.url else self.route
+        return lane_of(self.route, self.url)
 
 
 class AttemptEntry(msgspec.Struct, frozen=True, gc=False):
