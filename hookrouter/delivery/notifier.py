@@ -1,9 +1,9 @@
 """Notify deliveries until they are delivered or dead letters, over restarts: the lanes' shell, with queue and clock.
 
 Rules:
-- The first attempt starts after the commit of what it tells. Where the disk refuses, that is said aloud (the queue tells
-  `JournalFailed`) and the attempt is made from memory; a delivery that not even the queue's memory has room for gets
-  that one attempt and is otherwise `dropped`, counted by its `DeliveryFinished`.
+- The first attempt starts after the commit of what it tells. Where the disk refuses, that is said aloud (the queue
+  tells `JournalFailed`) and the attempt is made from memory; a delivery that not even the queue's memory has room for
+  gets that one attempt and is otherwise `dropped`, counted by its `DeliveryFinished`.
 - An attempt that `stop` breaks off counts for nothing: it is made again after the start, with the same id.
 - Every lane has its own limits (`LaneSettings`): a dead endpoint takes nothing from another one.
 - A route that is gone keeps its deliveries: they go on when it returns, or become dead letters (`expired`).
@@ -16,7 +16,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from random import random as system_random
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -56,10 +56,10 @@ class NotifyRoute(Protocol):
     def order(self) -> Literal["call", "strict"]: ...
 
 
-R = TypeVar("R", bound=NotifyRoute)
+Send = Callable[[Any, StoredDelivery, int], Awaitable[Attempt]]  # the route is the caller's own kind of NotifyRoute
 
 
-class _Station(msgspec.Struct, Generic[R], eq=False):
+class _Station(msgspec.Struct, eq=False):
     """A lane with what the event loop runs for it."""
 
     name: str
@@ -70,7 +70,7 @@ class _Station(msgspec.Struct, Generic[R], eq=False):
     alarm_at: float = 0.0
 
 
-class Notifier(Generic[R]):
+class Notifier:
     """Sends notify deliveries. `send` makes one attempt (the number counts from 1) and returns what came of it;
     `routes` finds a route by its name, None where there is none (any more); `random` gives the jitter, 0 to 1.
     """
@@ -78,8 +78,8 @@ class Notifier(Generic[R]):
     def __init__(
         self,
         queue: DeliveryQueue,
-        send: Callable[[R, StoredDelivery, int], Awaitable[Attempt]],
-        routes: Callable[[str], R | None],
+        send: Send,
+        routes: Callable[[str], NotifyRoute | None],
         facts: Facts,
         clock: Clock,
         random: Callable[[], float] = system_random,
@@ -92,7 +92,7 @@ class Notifier(Generic[R]):
         self._clock = clock
         self._random = random
         self._settings = settings or LaneSettings()
-        self._stations: dict[str, _Station[R]] = {}
+        self._stations: dict[str, _Station] = {}
         self._attempts: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._homeless = 0
@@ -147,7 +147,7 @@ class Notifier(Generic[R]):
         if not self._running:
             return  # they are on disk, the next process sends them
         now = self._clock.now()
-        touched: dict[str, _Station[R]] = {}
+        touched: dict[str, _Station] = {}
         for new in deliveries:
             key = (new.id, new.lane)
             if key not in added.new:
@@ -202,7 +202,7 @@ class Notifier(Generic[R]):
         found = self._routes(route)
         return found is not None and found.order == "strict"
 
-    def _station(self, name: str) -> _Station[R]:
+    def _station(self, name: str) -> _Station:
         station = self._stations.get(name)
         if station is None:
             route, _, url = name.partition("\n")
@@ -210,7 +210,7 @@ class Notifier(Generic[R]):
             station = self._stations[name] = _Station(name, route, url, lane)
         return station
 
-    def _pump(self, station: _Station[R]) -> None:
+    def _pump(self, station: _Station) -> None:
         """Begins whatever may begin now and sees to it that the rest is not forgotten."""
         route = self._routes(station.route) if self._running else None
         if route is None:
@@ -230,7 +230,7 @@ class Notifier(Generic[R]):
             self._spawn(self._load(station, limit))
         self._set_alarm(station, lane.wake_at(now), now)
 
-    def _set_alarm(self, station: _Station[R], at: float | None, now: float) -> None:
+    def _set_alarm(self, station: _Station, at: float | None, now: float) -> None:
         if station.alarm is not None:
             if at is None or station.alarm_at <= at:
                 return  # it rings early enough; one that rings for nothing costs nothing
@@ -240,12 +240,12 @@ class Notifier(Generic[R]):
             station.alarm_at = at
             station.alarm = asyncio.create_task(self._ring(station, max(0.0, at - now)))
 
-    async def _ring(self, station: _Station[R], delay: float) -> None:
+    async def _ring(self, station: _Station, delay: float) -> None:
         await self._clock.sleep(delay)
         station.alarm = None
         self._pump(station)
 
-    async def _load(self, station: _Station[R], limit: int) -> None:
+    async def _load(self, station: _Station, limit: int) -> None:
         lane = station.lane
         hold = STRICT_HOLD if lane.strict else None
         try:
@@ -258,7 +258,7 @@ class Notifier(Generic[R]):
 
     # -- one attempt
 
-    async def _attempt(self, station: _Station[R], route: R, url: str, delivery: StoredDelivery) -> None:
+    async def _attempt(self, station: _Station, route: NotifyRoute, url: str, delivery: StoredDelivery) -> None:
         lane = station.lane
         try:
             attempt = await self._make(route, url, delivery)
@@ -282,7 +282,7 @@ class Notifier(Generic[R]):
             self._report(delivery, verdict.status, attempt.number, verdict.reason, attempt.detail)
         self._pump(station)
 
-    async def _make(self, route: R, url: str, delivery: StoredDelivery) -> Attempt:
+    async def _make(self, route: NotifyRoute, url: str, delivery: StoredDelivery) -> Attempt:
         number = delivery.attempts + 1
         try:
             attempt = await self._send(route, delivery, number)
@@ -303,7 +303,7 @@ class Notifier(Generic[R]):
                 attempt.seconds,
                 "notify",
                 attempt.detail,
-            )  # fmt: skip
+            )
         )
         return attempt
 
@@ -321,7 +321,7 @@ class Notifier(Generic[R]):
                 seconds,
                 reason,
                 detail=detail,
-            )  # fmt: skip
+            )
         )
 
     def _send_homeless(self, delivery: StoredDelivery, error: str) -> None:
@@ -335,7 +335,7 @@ class Notifier(Generic[R]):
         self._attempts.add(task)
         task.add_done_callback(self._attempts.discard)
 
-    async def _attempt_homeless(self, route: R, delivery: StoredDelivery, error: str) -> None:
+    async def _attempt_homeless(self, route: NotifyRoute, delivery: StoredDelivery, error: str) -> None:
         try:
             attempt = await self._make(route, delivery.url or route.endpoint.url, delivery)
         finally:
@@ -378,6 +378,13 @@ def _progress(delivery: StoredDelivery, attempt: Attempt, verdict: Verdict, firs
             attempt.number, now, verdict.reason, attempt.status, attempt.seconds, attempt.detail[:500]
         )
     return Progress(
-        delivery.id, delivery.lane, verdict.status, attempt.number, now, first_at, now + verdict.delay,
-        verdict.reason, failed,
-    )  # fmt: skip
+        delivery.id,
+        delivery.lane,
+        verdict.status,
+        attempt.number,
+        now,
+        first_at,
+        now + verdict.delay,
+        verdict.reason,
+        failed,
+    )
