@@ -111,7 +111,9 @@ class Flow:
         if route is None:
             route, steps = NO_ROUTE, steps or _CONTINUE
             name = f"{event.head.application}: {channel.name}"
-            self._facts.emit(Warned("no_route", f"no control route matches {name}; it goes on in the dialplan", channel.id))
+            self._facts.emit(
+                Warned("no_route", f"no control route matches {name}; it goes on in the dialplan", channel.id)
+            )
         call = self._call(event, channel, route)
         if announced and announced.state is not None:
             call.state = announced.state
@@ -164,7 +166,14 @@ class Flow:
         self.on_announced(live.call.asterisk, announced)
 
     def _enqueue(
-        self, routes: Sequence[Route], live: Live | None, id: str, type: str, timestamp: str, data: bytes, inferred: bool
+        self,
+        routes: Sequence[Route],
+        live: Live | None,
+        id: str,
+        type: str,
+        timestamp: str,
+        data: bytes,
+        inferred: bool,
     ) -> None:
         call = live.call.id if live else ""
         self._notifier.enqueue(

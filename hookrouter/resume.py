@@ -87,7 +87,9 @@ class Resumer:
         for name in client.apps:
             reply = await client.perform(Request("applications.get", {"applicationName": name}))
             if reply.status != 200:
-                self._facts.emit(Warned("resume", f"Asterisk did not tell what is in app {name}: status {reply.status}"))
+                self._facts.emit(
+                    Warned("resume", f"Asterisk did not tell what is in app {name}: status {reply.status}")
+                )
                 return None
             apps[name] = msgspec.json.decode(reply.body, type=_App)
         return apps
@@ -112,7 +114,9 @@ class Resumer:
             return
         for id, kind in list(call.owned.items()):
             if kind in ("leg", "snoop") and await self._status(client, "channels.get", channelId=id) == 404:
-                gone = inferred(call.asterisk, "ChannelDestroyed", {"id": id}, call.app, id, cause=0, cause_txt="Unknown")
+                gone = inferred(
+                    call.asterisk, "ChannelDestroyed", {"id": id}, call.app, id, cause=0, cause_txt="Unknown"
+                )
                 self._flow.on_event(gone)
         self._resume(live)
 

@@ -80,9 +80,7 @@ class Step(msgspec.Struct, frozen=True):
     action: Action
 
 
-class Action(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", tag_field="action"
-):
+class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", tag_field="action"):
     """The fields that every action takes."""
 
     id: Annotated[str, Meta(max_length=256, description="Yours; comes back in `data.action` of the result.")] | None = (
@@ -210,12 +208,12 @@ class Do(Protocol):
     def disown(self, id: str) -> None: ...
 
     def request(
-        self, operation: str, name: str = "", *, undo: tuple[str, dict[str, Any]] | None = None, **params: Any
+        self, operation: str, name: str = "", /, *, undo: tuple[str, dict[str, Any]] | None = None, **params: Any
     ) -> None:
         """Sends an ARI request; `on_reply(name, …)` follows. `undo` is sent if the run is gone by the reply."""
         ...
 
-    def cast(self, operation: str, **params: Any) -> None:
+    def cast(self, operation: str, /, **params: Any) -> None:
         """An ARI request whose reply nobody waits for: cleaning up. It is still retried and survives a crash."""
         ...
 
@@ -235,8 +233,14 @@ class Do(Protocol):
 
     def running(self, name: str) -> bool: ...
 
-    def finish(self, data: Mapping[str, Any] | None = None, *, then: Sequence[bytes] | None = None,
-               told: bool = False, type: str | None = None) -> None:
+    def finish(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        then: Sequence[bytes] | None = None,
+        told: bool = False,
+        type: str | None = None,
+    ) -> None:
         """The action is complete. `data` goes into its result; `then` runs before the rest; `told`: no result is sent."""
         ...
 

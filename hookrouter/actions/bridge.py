@@ -35,10 +35,14 @@ class Bridge(Action, frozen=True, tag="bridge"):
     with_: Annotated[str, Meta(min_length=1, description="The other call's (or a leg's) id.")] | None = msgspec.field(
         default=None, name="with"
     )
-    name: Annotated[str, Meta(min_length=1, max_length=100, description="A shared room, instead of `with`.")] | None = None
+    name: Annotated[str, Meta(min_length=1, max_length=100, description="A shared room, instead of `with`.")] | None = (
+        None
+    )
     type: Literal["mixing", "mixing,dtmf_events", "holding", "mixing,proxy_media"] = "mixing"
     moh: Annotated[str, Meta(description="Music on hold class for the room while it is held.")] | None = None
-    announce: Annotated[MediaUri, Meta(description="Played to all in the bridge when the call has joined.")] | None = None
+    announce: Annotated[MediaUri, Meta(description="Played to all in the bridge when the call has joined.")] | None = (
+        None
+    )
     time_limit: Annotated[float, Meta(gt=0, le=86_400 * 7, description="Seconds after which it ends.")] | None = None
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 

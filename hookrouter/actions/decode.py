@@ -73,7 +73,8 @@ _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_object = msgspec.json.Decoder(_Object).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _DECODERS = {
-    str(verb.__struct_config__.tag): msgspec.json.Decoder(verb, dec_hook=_dec_hook).decode for verb in (*VERBS, *INTERNAL)
+    str(verb.__struct_config__.tag): msgspec.json.Decoder(verb, dec_hook=_dec_hook).decode
+    for verb in (*VERBS, *INTERNAL)
 }
 
 
@@ -119,7 +120,9 @@ def _operation(name: str, value: dict[str, Any]) -> OperationAction:
     params = {key: item for key, item in value.items() if key not in ("action", *_OWN_FIELDS)}
     base = {key: value[key] for key in _OWN_FIELDS if key in value}
     return msgspec.convert(
-        {"action": "RESOURCE.OPERATION", "operation": name, "params": params, **base}, OperationAction, dec_hook=_dec_hook
+        {"action": "RESOURCE.OPERATION", "operation": name, "params": params, **base},
+        OperationAction,
+        dec_hook=_dec_hook,
     )
 
 
@@ -130,7 +133,10 @@ def action_faults(value: Any, place: str) -> Iterator[Fault]:
         return
     name = value.get("action")
     if not isinstance(name, str):
-        yield Fault(f"{place}/action", "missing: the name of a verb" if name is None else f"expected a string, got {_kind(name)}")
+        yield Fault(
+            f"{place}/action",
+            "missing: the name of a verb" if name is None else f"expected a string, got {_kind(name)}",
+        )
         return
     if "." in name:
         yield from _operation_faults(name, value, place)
@@ -254,7 +260,9 @@ def _mapping_of_steps(annotation: Any) -> type[Steps] | None:
 
 def _from_path(path: str) -> str:
     """msgspec's `.to[0].timeout` as `/to/0/timeout`."""
-    return "".join("/" + _pointer(a or b) for a, b in re.findall(r"\.([^.\[\]]+)|\[([^\]]+)\]", path) if (a or b) != "...")
+    return "".join(
+        "/" + _pointer(a or b) for a, b in re.findall(r"\.([^.\[\]]+)|\[([^\]]+)\]", path) if (a or b) != "..."
+    )
 
 
 def _pointer(key: str) -> str:
@@ -420,7 +428,7 @@ def _not_json(body: bytes, content_type: str, first: bool) -> Answer:
         raise AnswerRefused([Fault("", f"expected a list of actions or an object, got {_kind(value)} `{text}`")])
     if not first and b"<" not in body[:1] and len(body) <= 64:
         return NOTHING  # `OK`, `Accepted`: told, and nothing asked
-    hint = "answer a JSON list of actions, such as [{\"action\": \"answer\"}], or an empty body"
+    hint = 'answer a JSON list of actions, such as [{"action": "answer"}], or an empty body'
     if "text/plain" in content_type or text.startswith(("Accepted", "Workflow")):
         hint = "in n8n set Respond to *Using Respond to Webhook node*; elsewhere " + hint
     elif text.startswith("<"):
@@ -428,4 +436,14 @@ def _not_json(body: bytes, content_type: str, first: bool) -> Answer:
     raise AnswerRefused([Fault("", f"answered {content_type or 'no content type'} `{text}`: {hint}")])
 
 
-__all__ = ["NOTHING", "VERBS", "Answer", "Step", "action_faults", "decode_answer", "decode_step", "decode_steps", "depth"]
+__all__ = [
+    "NOTHING",
+    "VERBS",
+    "Answer",
+    "Step",
+    "action_faults",
+    "decode_answer",
+    "decode_step",
+    "decode_steps",
+    "depth",
+]

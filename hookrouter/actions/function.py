@@ -18,7 +18,9 @@ class Fetch(Action, frozen=True, tag="fetch"):
     url: Annotated[str, Meta(min_length=1, description="Relative to the route's `url`.")]
     result: ClassVar[str | None] = "FetchRequested"
     group: ClassVar[str] = "function"
-    completes: ClassVar[str] = "When the answer is there. No answer: the rest goes on, or the fallback if there is none."
+    completes: ClassVar[str] = (
+        "When the answer is there. No answer: the rest goes on, or the fallback if there is none."
+    )
     examples: ClassVar[tuple[str, ...]] = ('{"action": "fetch", "url": "/menu"}',)
 
     def run(self) -> Run:

@@ -33,7 +33,9 @@ _CLASSES = {"X": "[0-9]", "Z": "[1-9]", "N": "[2-9]", ".": ".+", "!": ".*"}
 def _pattern(pattern: str) -> tuple[re.Pattern[str], ...]:
     """A dialplan pattern, position by position: `1XX` → `1`, `[0-9]`, `[0-9]`. Source: Asterisk's extension patterns."""
     tokens = re.findall(r"\[[^\]]+\]|.", pattern.removeprefix("_"))
-    return tuple(re.compile(_CLASSES.get(token.upper(), token if token[0] == "[" else re.escape(token))) for token in tokens)
+    return tuple(
+        re.compile(_CLASSES.get(token.upper(), token if token[0] == "[" else re.escape(token))) for token in tokens
+    )
 
 
 def matches(pattern: str, digits: str) -> Literal["no", "partly", "exactly", "and more"]:
@@ -61,9 +63,12 @@ class Gather(Action, frozen=True, tag="gather"):
     prompt: Annotated[Prompt | None, Meta(description="Media, or actions `play`, `say`, `pause`.")] = None
     max_digits: Annotated[int, Meta(ge=1, le=255, description="Complete after so many.")] | None = None
     min_digits: Annotated[int, Meta(ge=1, le=255, description="Fewer are invalid.")] = 1
-    valid_digits: Annotated[
-        str | list[str], Meta(description="The entries that are valid: a list, or dialplan patterns such as `1XX`.")
-    ] | None = None
+    valid_digits: (
+        Annotated[
+            str | list[str], Meta(description="The entries that are valid: a list, or dialplan patterns such as `1XX`.")
+        ]
+        | None
+    ) = None
     finish_on_key: Annotated[Key, Meta(description="Ends the entry and is not part of it; empty: no such key.")] = "#"
     timeout: Annotated[Seconds, Meta(description="Seconds from the end of the prompt to the first key.")] = 5.0
     inter_digit_timeout: Annotated[Seconds, Meta(description="Seconds from one key to the next.")] = 3.0
@@ -90,7 +95,10 @@ class Gather(Action, frozen=True, tag="gather"):
 
     def check(self) -> Iterator[tuple[str, str]]:
         if self.max_digits is not None and self.min_digits > self.max_digits:
-            yield "/minDigits", f"{self.min_digits} is more than `maxDigits` ({self.max_digits}): nothing could be entered"
+            yield (
+                "/minDigits",
+                f"{self.min_digits} is more than `maxDigits` ({self.max_digits}): nothing could be entered",
+            )
         for pattern in self.patterns:
             try:
                 _pattern(pattern)
@@ -122,7 +130,9 @@ class Gather(Action, frozen=True, tag="gather"):
         """Whether a complete entry may stand."""
         if len(digits) < self.min_digits:
             return False
-        return not self.patterns or any(matches(pattern, digits) in ("exactly", "and more") for pattern in self.patterns)
+        return not self.patterns or any(
+            matches(pattern, digits) in ("exactly", "and more") for pattern in self.patterns
+        )
 
 
 class GatherRun(Run, tag="gather"):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from hookrouter.actions.base import Action, Do, Reply, RequestAction, Run, fail_with
+from hookrouter.actions.base import Do, Reply, RequestAction, Run, fail_with
 
 Reason = Literal[
     "normal", "busy", "congestion", "no_answer", "timeout", "rejected", "unallocated", "normal_unspecified",
@@ -24,9 +24,11 @@ class Hangup(RequestAction, frozen=True, tag="hangup"):
     """Ends the call. The caller's phone is told `reason`, or the Q.850 cause `reason_code`."""
 
     reason: Reason | None = None
-    reason_code: Annotated[str, Meta(description="A Q.850 cause, as a number or a name, instead of `reason`.")] | (
-        Annotated[int, Meta(ge=0, le=127)]
-    ) | None = msgspec.field(default=None, name="reason_code")
+    reason_code: (
+        Annotated[str, Meta(description="A Q.850 cause, as a number or a name, instead of `reason`.")]
+        | (Annotated[int, Meta(ge=0, le=127)])
+        | None
+    ) = msgspec.field(default=None, name="reason_code")
     leaves: ClassVar[bool] = True
     completes: ClassVar[str] = "The call ends."
     examples: ClassVar[tuple[str, ...]] = ('{"action": "hangup"}', '{"action": "hangup", "reason": "busy"}')
@@ -163,7 +165,9 @@ class MoveRun(Run, tag="move"):
 class Redirect(RequestAction, frozen=True, tag="redirect"):
     """Sends the caller's phone elsewhere (SIP 302 before the answer, REFER after it)."""
 
-    to: Annotated[str, Meta(min_length=1, description="An endpoint, such as `PJSIP/alice` or `SIP/sip:100@example.com`.")]
+    to: Annotated[
+        str, Meta(min_length=1, description="An endpoint, such as `PJSIP/alice` or `SIP/sip:100@example.com`.")
+    ]
     leaves: ClassVar[bool] = True
     group: ClassVar[str] = "dialplan"
     completes: ClassVar[str] = "The call leaves us when the phone follows."

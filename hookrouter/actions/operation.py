@@ -80,7 +80,9 @@ class OperationRun(Run, tag="operation"):
             return
         for id in touched:
             if not do.may_touch(id) and not do.may_touch(operation):
-                do.fail("forbidden", f'`{id}` does not belong to this call; the route needs `scope = "any"` to reach it')
+                do.fail(
+                    "forbidden", f'`{id}` does not belong to this call; the route needs `scope = "any"` to reach it'
+                )
                 return
         if key:
             self.made = params[key] if isinstance(params.get(key), str) else ""

@@ -155,7 +155,10 @@ class PlayRun(Run, tag="play"):
 
     def on_timer(self, name: str, do: Do) -> None:
         if name == "failed":
-            do.fail("media_failed", f"Asterisk could not play {do.action.media}: missing, unreadable or not in a format it knows")
+            do.fail(
+                "media_failed",
+                f"Asterisk could not play {do.action.media}: missing, unreadable or not in a format it knows",
+            )
         else:
             do.request("playbacks.get", "check", playbackId=self.playback)
 

@@ -41,9 +41,7 @@ class Record(Action, frozen=True, tag="record"):
     max_duration_seconds: Annotated[int, Meta(ge=0, description="0: without limit.")] = 0
     max_silence_seconds: Annotated[int, Meta(ge=0, description="Silence that ends it; 0: none does.")] = 0
     beep: bool = False
-    terminate_on: Annotated[
-        Literal["none", "any", "*", "#"], Meta(description="The key that ends it.")
-    ] = "none"
+    terminate_on: Annotated[Literal["none", "any", "*", "#"], Meta(description="The key that ends it.")] = "none"
     if_exists: Literal["fail", "overwrite", "append"] = "fail"
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 
@@ -108,7 +106,10 @@ class RecordRun(Run, tag="record"):
             if do.call.ended:
                 do.finish(told=True)
             else:
-                do.fail("recording_failed", f"Asterisk could not record `{self.name}`: {recording.cause or 'no cause given'}")
+                do.fail(
+                    "recording_failed",
+                    f"Asterisk could not record `{self.name}`: {recording.cause or 'no cause given'}",
+                )
 
     def _finish(self, do: Do, duration: float | None) -> None:
         do.disown(self.name)
@@ -135,7 +136,8 @@ class StartRecording(Action, frozen=True, tag="startRecording"):
     name: Name | None = None
     format: Format = "wav"
     of: Annotated[
-        Literal["call", "bridge"], Meta(description="`call`: all that the caller says and hears; `bridge`: the bridge it is in.")
+        Literal["call", "bridge"],
+        Meta(description="`call`: all that the caller says and hears; `bridge`: the bridge it is in."),
     ] = "call"
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
     wait: Annotated[bool, Meta(description="`true`: the program waits for the file.")] = False

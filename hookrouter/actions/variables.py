@@ -10,7 +10,9 @@ from msgspec import Meta
 
 from hookrouter.actions.base import Action, Do, Reply, Run, fail_with
 
-Name = Annotated[str, Meta(min_length=1, max_length=1024, description="A variable or function, such as `CALLERID(name)`.")]
+Name = Annotated[
+    str, Meta(min_length=1, max_length=1024, description="A variable or function, such as `CALLERID(name)`.")
+]
 _EITHER = "give either `variable` or `variables`"
 
 
@@ -65,7 +67,9 @@ class GetVariable(Action, frozen=True, tag="getVariable"):
     result: ClassVar[str | None] = "VariableRead"
     group: ClassVar[str] = "dialplan"
     completes: ClassVar[str] = "When all are read: `VariableRead` {values: {name: value or null}}."
-    examples: ClassVar[tuple[str, ...]] = ('{"action": "getVariable", "variables": ["CALLERID(num)", "CHANNEL(language)"]}',)
+    examples: ClassVar[tuple[str, ...]] = (
+        '{"action": "getVariable", "variables": ["CALLERID(num)", "CHANNEL(language)"]}',
+    )
 
     def check(self) -> Iterator[tuple[str, str]]:
         if (self.variable is None) == (self.variables is None):

@@ -49,27 +49,76 @@ PROOFS: dict[str, Proof] = {
     "bridges.record": _RECORDING,
 }
 
-_SAFE = """
-applications.subscribe applications.filter asterisk.updateObject asterisk.loadModule asterisk.reloadModule
-asterisk.addLog asterisk.setGlobalVar bridges.setBridgeVar bridges.setBridgeVars bridges.addChannel
-bridges.setVideoSource bridges.clearVideoSource bridges.startMoh bridges.stopMoh channels.answer channels.ring
-channels.ringStop channels.progress channels.mute channels.unmute channels.hold channels.unhold channels.startMoh
-channels.stopMoh channels.startSilence channels.stopSilence channels.setChannelVar channels.setChannelVars
-channels.transfer_progress deviceStates.update mailboxes.update recordings.pause recordings.unpause recordings.mute
-recordings.unmute
-""".split()
+_SAFE = [
+    "applications.subscribe",
+    "applications.filter",
+    "asterisk.updateObject",
+    "asterisk.loadModule",
+    "asterisk.reloadModule",
+    "asterisk.addLog",
+    "asterisk.setGlobalVar",
+    "bridges.setBridgeVar",
+    "bridges.setBridgeVars",
+    "bridges.addChannel",
+    "bridges.setVideoSource",
+    "bridges.clearVideoSource",
+    "bridges.startMoh",
+    "bridges.stopMoh",
+    "channels.answer",
+    "channels.ring",
+    "channels.ringStop",
+    "channels.progress",
+    "channels.mute",
+    "channels.unmute",
+    "channels.hold",
+    "channels.unhold",
+    "channels.startMoh",
+    "channels.stopMoh",
+    "channels.startSilence",
+    "channels.stopSilence",
+    "channels.setChannelVar",
+    "channels.setChannelVars",
+    "channels.transfer_progress",
+    "deviceStates.update",
+    "mailboxes.update",
+    "recordings.pause",
+    "recordings.unpause",
+    "recordings.mute",
+    "recordings.unmute",
+]
 
-_GONE_IS_DONE = """
-applications.unsubscribe asterisk.deleteObject asterisk.unloadModule asterisk.deleteLog bridges.destroy
-bridges.removeChannel channels.hangup deviceStates.delete mailboxes.delete playbacks.stop recordings.stop
-recordings.cancel recordings.deleteStored
-""".split()
+_GONE_IS_DONE = [
+    "applications.unsubscribe",
+    "asterisk.deleteObject",
+    "asterisk.unloadModule",
+    "asterisk.deleteLog",
+    "bridges.destroy",
+    "bridges.removeChannel",
+    "channels.hangup",
+    "deviceStates.delete",
+    "mailboxes.delete",
+    "playbacks.stop",
+    "recordings.stop",
+    "recordings.cancel",
+    "recordings.deleteStored",
+]
 
-_NEVER = """
-asterisk.rotateLog channels.continueInDialplan channels.move channels.redirect channels.sendDTMF channels.dial
-endpoints.sendMessage endpoints.sendMessageToEndpoint endpoints.refer endpoints.referToEndpoint events.userEvent
-events.claimChannel playbacks.control recordings.copyStored
-""".split()
+_NEVER = [
+    "asterisk.rotateLog",
+    "channels.continueInDialplan",
+    "channels.move",
+    "channels.redirect",
+    "channels.sendDTMF",
+    "channels.dial",
+    "endpoints.sendMessage",
+    "endpoints.sendMessageToEndpoint",
+    "endpoints.refer",
+    "endpoints.referToEndpoint",
+    "events.userEvent",
+    "events.claimChannel",
+    "playbacks.control",
+    "recordings.copyStored",
+]
 
 REPEATS: dict[str, Repeat] = (
     dict.fromkeys(_SAFE, Repeat.SAFE)
@@ -79,10 +128,17 @@ REPEATS: dict[str, Repeat] = (
 )
 
 BLOCKING = frozenset(
-    """
-    channels.answer channels.setChannelVar channels.setChannelVars channels.getChannelVar channels.getChannelVars
-    bridges.addChannel bridges.removeChannel channels.record bridges.setVideoSource
-    """.split()
+    [
+        "channels.answer",
+        "channels.setChannelVar",
+        "channels.setChannelVars",
+        "channels.getChannelVar",
+        "channels.getChannelVars",
+        "bridges.addChannel",
+        "bridges.removeChannel",
+        "channels.record",
+        "bridges.setVideoSource",
+    ]
 )
 """What may wait until a running play, record or DTMF of the channel has ended; the client's timeout does not cancel it."""
 

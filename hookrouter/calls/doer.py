@@ -62,11 +62,11 @@ class Doer:
             self._turn.effects.append(Unwatch(id))
 
     def request(
-        self, operation: str, name: str = "", *, undo: tuple[str, dict[str, Any]] | None = None, **params: Any
+        self, operation: str, name: str = "", /, *, undo: tuple[str, dict[str, Any]] | None = None, **params: Any
     ) -> None:
         self._turn.request(self._program, name, operation, params, undo)
 
-    def cast(self, operation: str, **params: Any) -> None:
+    def cast(self, operation: str, /, **params: Any) -> None:
         self._turn.cast(operation, params)
 
     def after(self, delay: float, name: str = "") -> None:

@@ -91,7 +91,9 @@ def _json(value: Any) -> bytes:
 class Turn:
     """One input's handling. Create it, call exactly one `on_*` (or `begin`, `resume`, `inject`), take the effects."""
 
-    def __init__(self, call: Call, route: RouteView, world: World, now: float, doer: Callable[[Turn, Program], Do]) -> None:
+    def __init__(
+        self, call: Call, route: RouteView, world: World, now: float, doer: Callable[[Turn, Program], Do]
+    ) -> None:
         self.call = call
         self.route = route
         self.world = world
@@ -287,7 +289,9 @@ class Turn:
         sequences[url] = number = sequences.get(url, 0) + 1
         return number
 
-    def emit(self, type: str, data: bytes, *, program: str = "", ask: str = "", url: str = "", deliver: bool = True) -> str:
+    def emit(
+        self, type: str, data: bytes, *, program: str = "", ask: str = "", url: str = "", deliver: bool = True
+    ) -> str:
         """An event of the router's own; to the owner (or `url`) if `deliver`, and to the notify routes that name it."""
         call = self.call
         id = self.next_event_id()
@@ -381,7 +385,14 @@ class Turn:
         return [program for program in self.call.programs.values() if program.kind == kind]
 
     def _spawn(
-        self, kind: Kind, steps: Sequence[bytes], *, parent: str = "", name: str = "", channel: str = "", when_done: str = ""
+        self,
+        kind: Kind,
+        steps: Sequence[bytes],
+        *,
+        parent: str = "",
+        name: str = "",
+        channel: str = "",
+        when_done: str = "",
     ) -> Program:
         self.call.counter += 1
         id = f"p{self.call.counter}"
@@ -467,9 +478,7 @@ class Turn:
             program = beside
         program.step_at = self.now
         program.run = action.run()
-        self.effects.append(
-            Report(ActionStarted(self.call.id, program.id, program.index, action.verb, raw))
-        )
+        self.effects.append(Report(ActionStarted(self.call.id, program.id, program.index, action.verb, raw)))
         program.run.start(self._doer(self, program))
 
     def _completed(self, program: Program) -> None:
@@ -520,11 +529,15 @@ class Turn:
             program.index += 1
             self._ready.append(program.id)
 
-    def _result(self, program: Program, action: Action, raw: bytes, type: str, data: Mapping[str, Any], told: bool) -> str:
+    def _result(
+        self, program: Program, action: Action, raw: bytes, type: str, data: Mapping[str, Any], told: bool
+    ) -> str:
         """Sends the result where it is wanted; the event id if the program is to wait for the answer."""
         url = getattr(action, "url", None) or ""
         body = b'{"action":' + raw + (b"," + _json(data)[1:] if data else b"}")
-        wanted = bool(url) or not (told or action.quiet) or (self.route.events is not None and type in self.route.events)
+        wanted = (
+            bool(url) or not (told or action.quiet) or (self.route.events is not None and type in self.route.events)
+        )
         wanted = wanted or (self.route.events is None and not told)
         awaited = wanted and not self.call.ended and program.kind != "detached" and program.kind != "filler"
         id = self.emit(type, body, program=program.id if awaited else "", url=self.resolve(url), deliver=wanted)
@@ -542,7 +555,12 @@ class Turn:
     def fail(self, program: Program, reason: str, message: str, status: int) -> None:
         if program.run is None:
             return
-        if status in _GONE_STATUSES and program.channel == self.call.id and program.doubt is None and not self.call.ended:
+        if (
+            status in _GONE_STATUSES
+            and program.channel == self.call.id
+            and program.doubt is None
+            and not self.call.ended
+        ):
             program.doubt = (reason, message, status)  # perhaps the caller has just hung up: then it is no failure
             self.arm(f"{program.id}:~doubt", DOUBT_DELAY)
             self._request(program.id, "~doubt", "channels.get", {"channelId": self.call.id}, None)
@@ -659,7 +677,9 @@ class Turn:
             self.arm(":closing", CLOSING_TIMEOUT)
         if self._wants("CallEnded") or self.world.wanted("CallEnded"):
             seconds = round(self.now - call.started_at, 3)
-            self.emit("CallEnded", _json({"reason": call.end_reason, "seconds": seconds}), deliver=self._wants("CallEnded"))
+            self.emit(
+                "CallEnded", _json({"reason": call.end_reason, "seconds": seconds}), deliver=self._wants("CallEnded")
+            )
 
     def _settle(self) -> None:
         """After every input: start what is ready, send what is next, keep the idle timer, notice the end."""

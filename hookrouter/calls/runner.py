@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from hookrouter.actions.base import Member, Peer, Reply
 from hookrouter.actions.decode import Answer
-from hookrouter.ari.operations import Repeat, Request, operation
+from hookrouter.ari.operations import Request, operation
+from hookrouter.ari.repeating import Repeat
 from hookrouter.calls.board import Board, Live
 from hookrouter.calls.call import Call, Outgoing, encode_call
 from hookrouter.calls.doer import Doer
@@ -203,9 +204,7 @@ class Runner:
     async def _perform(self, live: Live, effect: Perform) -> None:
         client = self._clients[live.call.asterisk]
         request = Request(effect.operation, effect.params)
-        reply = await client.perform(
-            request, doubtful=effect.doubtful, channel_busy=live.busy, call=live.call.id
-        )
+        reply = await client.perform(request, doubtful=effect.doubtful, channel_busy=live.busy, call=live.call.id)
         self.turn(live, lambda turn: turn.on_reply(effect.key, reply))
 
     async def _send(self, live: Live, outgoing: Outgoing) -> None:

@@ -58,7 +58,7 @@ INSERT OR REPLACE INTO attempts (delivery, number, at, reason, status, seconds, 
 SELECT seq, ?, ?, ?, ?, ?, ? FROM deliveries WHERE id = ? AND lane = ?;
 
 -- name: history
-SELECT number, at, reason, a.status, seconds, detail
+SELECT a.number, a.at, a.reason, a.status, a.seconds, a.detail
 FROM attempts AS a JOIN deliveries AS d ON d.seq = a.delivery
 WHERE d.id = ? AND d.lane = ? ORDER BY number;
 

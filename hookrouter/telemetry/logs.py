@@ -7,7 +7,7 @@ Nothing that is secret is in a fact, so nothing that is secret is logged.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, BinaryIO, Literal
 
 import msgspec
@@ -69,7 +69,7 @@ def _fields(fact: Fact) -> dict[str, Any]:
     return found
 
 
-def _text(_: Any, __: str, event: dict[str, Any]) -> bytes:
+def _text(_: Any, __: str, event: MutableMapping[str, Any]) -> bytes:
     head = f"{event.pop('timestamp')} {event.pop('level'):<7} {event.pop('event')}"
     return " ".join([head, *(f"{key}={_quoted(value)}" for key, value in event.items())]).encode()
 
@@ -79,7 +79,7 @@ def _quoted(value: Any) -> str:
     return f'"{text}"' if " " in text or not text else text
 
 
-def _json(_: Any, __: str, event: dict[str, Any]) -> bytes:
+def _json(_: Any, __: str, event: MutableMapping[str, Any]) -> bytes:
     return msgspec.json.encode(event)
 
 

@@ -21,7 +21,9 @@ class Metrics:
 
     def __init__(self) -> None:
         r = self.registry = CollectorRegistry()
-        self.connected = Gauge("hookrouter_ari_connected", "1 while the Asterisk is connected.", ["asterisk"], registry=r)
+        self.connected = Gauge(
+            "hookrouter_ari_connected", "1 while the Asterisk is connected.", ["asterisk"], registry=r
+        )
         self.reconnects = Counter(
             "hookrouter_ari_connections_lost", "Event sockets that ended.", ["asterisk", "reason"], registry=r
         )
@@ -38,7 +40,11 @@ class Metrics:
         self.calls = Gauge("hookrouter_calls", "Live calls.", ["route"], registry=r)
         self.calls_started = Counter("hookrouter_calls_started", "Calls that entered an app.", ["route"], registry=r)
         self.call_seconds = Histogram(
-            "hookrouter_call_seconds", "Duration of calls.", ["route"], buckets=(1, 5, 15, 60, 300, 1800, 7200), registry=r
+            "hookrouter_call_seconds",
+            "Duration of calls.",
+            ["route"],
+            buckets=(1, 5, 15, 60, 300, 1800, 7200),
+            registry=r,
         )
         self.actions = Counter("hookrouter_actions", "Actions by outcome.", ["verb", "outcome"], registry=r)
         self.attempts = Counter(
@@ -54,7 +60,9 @@ class Metrics:
         self.late = Counter("hookrouter_late_answers", "Answers thrown away as too late.", ["route"], registry=r)
         self.breakers = Gauge("hookrouter_breakers_open", "Endpoints whose breaker is open.", registry=r)
         self.journal_failures = Counter("hookrouter_journal_failures", "Times the disk refused: an alarm.", registry=r)
-        self.routes_refused = Counter("hookrouter_routes_refused", "Edits of routes.toml that were refused.", registry=r)
+        self.routes_refused = Counter(
+            "hookrouter_routes_refused", "Edits of routes.toml that were refused.", registry=r
+        )
         self.warnings = Counter("hookrouter_warnings", "Warnings by subject.", ["subject"], registry=r)
         self._queues: list[Callable[[], dict[str, float]]] = []
         self.queue = Gauge("hookrouter_queue", "What waits, by queue.", ["queue"], registry=r)

@@ -89,7 +89,7 @@ class TokenGuard:
     def _allowed(self, scope: Scope) -> bool:
         if not self._token:
             client = scope.get("client")
-            return bool(client) and str(client[0]).startswith(_LOOPBACK)
+            return client is not None and str(client[0]).startswith(_LOOPBACK)
         for name, value in scope["headers"]:
             if name == b"authorization":
                 kind, _, given = value.partition(b" ")
@@ -149,7 +149,9 @@ def create_app(router: Router) -> Starlette:
         id = request.path_params["id"]
         if request.method == "DELETE":
             done = await router.hangup(id)
-            return Response(status_code=204) if done else problem(404, "No such call", f"no live call has the id `{id}`")
+            return (
+                Response(status_code=204) if done else problem(404, "No such call", f"no live call has the id `{id}`")
+            )
         found = await router.call(id)
         return JSONResponse(found) if found else problem(404, "No such call", f"no call has the id `{id}`")
 

@@ -1,0 +1,131 @@
+"""The webhook request's body and headers, to the byte.
+
+Rules: Asterisk's event is spliced in as it came, never decoded and encoded again; so is the call's state. What is signed
+is what is sent.
+Source: the contract; Standard Webhooks (`webhook-*`); RFC 7240 (`prefer`); W3C Trace Context; CloudEvents' HTTP binding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from json.encoder import encode_basestring
+from urllib.parse import quote
+
+import msgspec
+
+from hookrouter import __version__
+from hookrouter.delivery.signing import sign
+from hookrouter.routing.endpoint import Endpoint
+
+USER_AGENT = f"hookrouter/{__version__}"
+
+
+class CallContext(msgspec.Struct, frozen=True, gc=False):
+    """The `call` of an envelope. `state` is raw JSON; `sequence` counts this call's deliveries to this endpoint from 1."""
+
+    id: str
+    asterisk: str
+    app: str
+    route: str
+    sequence: int
+    state: bytes = b"{}"
+
+
+@lru_cache(maxsize=4096)
+def _quoted(text: str) -> bytes:
+    return encode_basestring(text).encode()
+
+
+def envelope(
+    id: str,
+    type: str,
+    timestamp: str,
+    data: bytes,
+    call: CallContext | None,
+    *,
+    inferred: bool = False,
+    fallback: bytes | None = None,
+) -> bytes:
+    """The body. `data` and `fallback` are JSON; `timestamp` is RFC 3339."""
+    body = b'{"id":%s,"type":%s,"timestamp":%s,"data":%s' % (
+        encode_basestring(id).encode(),
+        _quoted(type),
+        encode_basestring(timestamp).encode(),
+        data,
+    )
+    if inferred:
+        body += b',"inferred":true'
+    if fallback:
+        body += b',"fallback":' + fallback
+    if call is not None:
+        body += b',"call":{"id":%s,"asterisk":%s,"app":%s,"route":%s,"sequence":%d,"state":%s}' % (
+            encode_basestring(call.id).encode(),
+            _quoted(call.asterisk),
+            _quoted(call.app),
+            _quoted(call.route),
+            call.sequence,
+            call.state,
+        )
+    return body + b"}"
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One event for one endpoint, ready to be sent any number of times. `kind`: `control` or `notify`."""
+
+    id: str
+    type: str
+    body: bytes
+    kind: str = "control"
+    call: str = ""
+    route: str = ""
+    time: str = ""
+    asterisk: str = ""
+
+
+def traceparent(id: str, call: str, attempt: int) -> str:
+    """W3C traceparent: the trace is the call's (or the event's), the span is this attempt's."""
+    trace = blake2b((call or id).encode(), digest_size=16).hexdigest()
+    span = blake2b(f"{id}/{attempt}".encode(), digest_size=8).hexdigest()
+    return f"00-{trace}-{span}-01"
+
+
+def headers(
+    endpoint: Endpoint, message: Message, attempt: int, now: float, deadline_ms: int | None
+) -> list[tuple[str, str]]:
+    """The request's headers for attempt number `attempt` (from 1) at `now` (seconds since the epoch)."""
+    timestamp = int(now)
+    found = [
+        ("content-type", "application/json"),
+        ("user-agent", USER_AGENT),
+        ("webhook-id", message.id),
+        ("webhook-timestamp", str(timestamp)),
+        ("hookrouter-attempt", str(attempt)),
+        ("traceparent", traceparent(message.id, message.call, attempt)),
+    ]
+    if endpoint.secrets:
+        found.append(("webhook-signature", sign(message.id, timestamp, message.body, endpoint.secrets)))
+    if deadline_ms is not None:
+        found.append(("hookrouter-deadline-ms", str(deadline_ms)))
+    if message.kind == "control":
+        found.append(("prefer", "reply"))
+    if endpoint.format == "cloudevents":
+        found.extend(cloud_headers(message))
+    found.extend(endpoint.headers)
+    return found
+
+
+def cloud_headers(message: Message) -> Sequence[tuple[str, str]]:
+    """The `ce-*` headers, binary mode. Values are percent-encoded as the binding asks."""
+    found = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", message.id),
+        ("ce-type", f"org.asterisk.ari.{message.type}"),
+        ("ce-source", f"/asterisk/{quote(message.asterisk or 'unknown')}"),
+    ]
+    if message.time:
+        found.append(("ce-time", message.time))
+    if message.call:
+        found.append(("ce-subject", quote(message.call, safe="!#$&'()*+,-./:;<=>?@[]^_`{|}~")))
+    return found
