@@ -71,9 +71,13 @@ def write(connection: sqlite3.Connection, rows: Rows) -> list[Inserted]:
                 connection.execute(QUERIES["drop_meta"], (key,))
             else:
                 connection.execute(QUERIES["put_meta"], (key, value))
-        inserted = [_insert(connection, deliveries, strict) for deliveries, strict in rows.adds]
+        numbers = [_insert(connection, deliveries) for deliveries, _ in rows.adds]
         for step in rows.progress:
             _record(connection, step)
+        inserted = [
+            Inserted(frozenset(new), _predecessors(connection, deliveries, new, strict))
+            for new, (deliveries, strict) in zip(numbers, rows.adds, strict=True)
+        ]
         for mark in rows.marks:
             if mark.stopped_url or mark.paused_until > rows.now:
                 connection.execute(QUERIES["mark_lane"], (mark.lane, mark.stopped_url, mark.paused_until))
@@ -90,23 +94,34 @@ def probe(connection: sqlite3.Connection) -> None:
         connection.execute(QUERIES["drop_meta"], ("store.probe",))
 
 
-def _insert(connection: sqlite3.Connection, deliveries: tuple[NewDelivery, ...], strict: bool) -> Inserted:
-    new: set[tuple[str, str]] = set()
-    predecessors: dict[tuple[str, str], str] = {}
-    before = QUERIES["last_pending_of_call" if strict else "last_untried_of_call"]
+def _insert(connection: sqlite3.Connection, deliveries: tuple[NewDelivery, ...]) -> dict[tuple[str, str], int]:
+    """The numbers of those that were not there before."""
+    new: dict[tuple[str, str], int] = {}
     for d in deliveries:
         cursor = connection.execute(
             QUERIES["add_delivery"],
             (d.id, d.lane, d.route, d.url, d.call, d.type, d.created_at, d.created_at, d.body),
         )
-        if cursor.rowcount != 1:
-            continue
-        new.add((d.id, d.lane))
-        if d.call:
-            found = connection.execute(before, (d.lane, d.call, cursor.lastrowid)).fetchone()
-            if found is not None:
-                predecessors[d.id, d.lane] = found[0]
-    return Inserted(frozenset(new), predecessors)
+        if cursor.rowcount == 1 and cursor.lastrowid is not None:
+            new[d.id, d.lane] = cursor.lastrowid
+    return new
+
+
+def _predecessors(
+    connection: sqlite3.Connection,
+    deliveries: tuple[NewDelivery, ...],
+    new: dict[tuple[str, str], int],
+    strict: bool,
+) -> dict[tuple[str, str], str]:
+    query = QUERIES["last_pending_of_call" if strict else "last_untried_of_call"]
+    found: dict[tuple[str, str], str] = {}
+    for d in deliveries:
+        number = new.get((d.id, d.lane))
+        if d.call and number is not None:
+            row = connection.execute(query, (d.lane, d.call, number)).fetchone()
+            if row is not None:
+                found[d.id, d.lane] = row[0]
+    return found
 
 
 def _record(connection: sqlite3.Connection, p: Progress) -> None:

@@ -1,0 +1,58 @@
+"""Every store under one suite: a test that takes `store` runs on each of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from hookrouter.delivery.queue import Added, NewDelivery
+from hookrouter.facts import Fact, Facts
+from hookrouter.store import Retention, Store, open_store
+
+
+class Recorder(list[Fact]):
+    """Facts in the order in which they were told."""
+
+    async def until(self, kind: type[Fact], timeout: float = 10.0) -> Fact:
+        """The first fact of that kind, waiting for it."""
+        async with asyncio.timeout(timeout):
+            while True:
+                for fact in self:
+                    if isinstance(fact, kind):
+                        return fact
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def told() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path, told: Recorder) -> AsyncIterator[Store]:
+    url = "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/state.db"
+    opened = open_store(url, Facts(told.append), retention=Retention(delivered_rows=5, dead_rows=5, timeline_rows=50))
+    await opened.start()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def delivery() -> Callable[..., NewDelivery]:
+    def make(id: str, route: str = "crm", call: str = "", url: str = "", at: float = 100.0) -> NewDelivery:
+        return NewDelivery(id, route, "StasisStart", b'{"id":"%s"}' % id.encode(), at, call, url)
+
+    return make
+
+
+@pytest.fixture
+def add() -> Callable[..., object]:
+    async def added(store: Store, *deliveries: NewDelivery, strict: bool = False) -> Added:
+        future: asyncio.Future[Added] = asyncio.get_running_loop().create_future()
+        store.add(deliveries, future.set_result, strict=strict)
+        return await asyncio.wait_for(future, 10)
+
+    return added
