@@ -58,8 +58,9 @@ class Lane:
         self._fresh: deque[StoredDelivery] = deque()
         self._backlog: deque[StoredDelivery] = deque()
         self._chains: dict[str, deque[tuple[StoredDelivery, bool]]] = {}  # by call; the head is ready or in flight
-        self._held: dict[str, int] = {}  # ids in memory or in flight, with the size of the body
-        self._held_bytes = 0
+        self._held: dict[str, int | None] = {}  # ids in memory or in flight; for new ones the size of the body
+        self._fresh_count = 0
+        self._fresh_bytes = 0
         self._flying: dict[str, bool] = {}  # ids in flight, and whether they are of the backlog
         self._spilled = False
         self._on_disk = False  # whether the disk may hold more of this lane than is in memory (strict lanes)
@@ -71,7 +72,8 @@ class Lane:
 
     def offer(self, delivery: StoredDelivery, predecessor: str | None, now: float) -> None:
         """A new delivery, which the queue has; `predecessor` as the queue tells it."""
-        full = len(self._held) >= self._settings.most_fresh or self._held_bytes >= self._settings.most_fresh_bytes
+        limits = self._settings
+        full = self._fresh_count >= limits.most_fresh or self._fresh_bytes >= limits.most_fresh_bytes
         blocked = self.stopped_url or self.is_open or self.paused_until > now
         if full or blocked or (predecessor is not None and predecessor not in self._held):
             self.spill()
@@ -96,7 +98,7 @@ class Lane:
         if self.is_open:
             limit = PROBE_WINDOW if now >= self._probe_at and not self._flying and not self._ready else 0
         else:
-            limit = self._settings.window if len(self._backlog) < self._settings.window // 2 else 0
+            limit = self._settings.window if self._has_room else 0
         if limit:
             self._loading, self._spilled, self._load_at = True, False, None
         return limit
@@ -128,8 +130,10 @@ class Lane:
         return bool(delivery.call) and (self.strict or delivery.first_at is None)
 
     def _hold(self, delivery: StoredDelivery, *, backlog: bool) -> None:
-        self._held[delivery.id] = len(delivery.body)
-        self._held_bytes += len(delivery.body)
+        self._held[delivery.id] = None if backlog else len(delivery.body)
+        if not backlog:
+            self._fresh_count += 1
+            self._fresh_bytes += len(delivery.body)
         if self._chained(delivery):
             chain = self._chains.setdefault(delivery.call, deque())
             chain.append((delivery, backlog))
@@ -139,13 +143,24 @@ class Lane:
 
     # -- what goes out
 
+    def _forget(self, delivery_id: str) -> None:
+        size = self._held.pop(delivery_id)
+        if size is not None:
+            self._fresh_count -= 1
+            self._fresh_bytes -= size
+
     @property
     def _ready(self) -> bool:
         return bool(self._fresh or self._backlog)
 
     @property
-    def in_flight(self) -> int:
-        return len(self._flying)
+    def _has_room(self) -> bool:
+        return len(self._backlog) <= self._settings.window // 2
+
+    @property
+    def _may_launch_backlog(self) -> bool:
+        flying, limits = self._flying, self._settings
+        return len(flying) < limits.concurrency and sum(flying.values()) < limits.backlog_share
 
     def take(self, now: float) -> StoredDelivery | None:
         """The delivery to attempt now, which is then in flight until `finished` or `abandoned`; None: see `wake_at`."""
@@ -155,11 +170,10 @@ class Lane:
             if self._flying or now < self._probe_at:
                 return None
             return self._launch(self._fresh or self._backlog, backlog=not self._fresh)
-        if len(self._flying) >= self._settings.concurrency:
-            return None
         if self._fresh:
-            return self._launch(self._fresh, backlog=False)
-        if sum(self._flying.values()) >= self._settings.backlog_share:
+            full = len(self._flying) >= self._settings.concurrency
+            return None if full else self._launch(self._fresh, backlog=False)
+        if not self._may_launch_backlog:
             return None
         if self._pace_at > now + 1.0:
             self._pace_at = now  # the clock was set back
@@ -181,8 +195,10 @@ class Lane:
             return self.paused_until
         if self.is_open:
             return None if self._flying or self._loading else min(self._probe_moments(), default=None)
-        moments = [] if self._load_at is None or self._loading else [self._load_at]
-        if self._backlog and not self._fresh and sum(self._flying.values()) < self._settings.backlog_share:
+        moments = []
+        if self._load_at is not None and not self._loading and self._has_room:
+            moments.append(self._load_at)
+        if self._backlog and not self._fresh and self._may_launch_backlog:
             moments.append(self._pace_at)
         return min(moments, default=None)
 
@@ -227,7 +243,7 @@ class Lane:
 
     def _land(self, delivery: StoredDelivery) -> None:
         del self._flying[delivery.id]
-        self._held_bytes -= self._held.pop(delivery.id)
+        self._forget(delivery.id)
         if self._loading:
             self._gone.add(delivery.id)
 
@@ -262,13 +278,13 @@ class Lane:
         """Leaves a call's waiting deliveries to the disk. The head is in flight or done."""
         chain = self._chains.pop(call, deque())
         for delivery, _ in list(chain)[1:]:
-            self._held_bytes -= self._held.pop(delivery.id)
+            self._forget(delivery.id)
             self._on_disk = True
 
     def _let_go(self) -> None:
         """Leaves all that waits to the disk; what is in flight stays."""
         for delivery_id in [held for held in self._held if held not in self._flying]:
-            self._held_bytes -= self._held.pop(delivery_id)
+            self._forget(delivery_id)
             self._spilled = self._on_disk = True
         self._fresh.clear()
         self._backlog.clear()
