@@ -72,6 +72,8 @@ class Lane:
 
     def offer(self, delivery: StoredDelivery, predecessor: str | None, now: float) -> None:
         """A new delivery, which the queue has; `predecessor` as the queue tells it."""
+        if delivery.id in self._held:
+            return  # a window of the backlog brought it already
         limits = self._settings
         full = self._fresh_count >= limits.most_fresh or self._fresh_bytes >= limits.most_fresh_bytes
         blocked = self.stopped_url or self.is_open or self.paused_until > now
