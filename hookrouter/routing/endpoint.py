@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from hookrouter.routing.conditions import Condition
+
 
 class Auth(msgspec.Struct, frozen=True):
     """How the endpoint wants us to prove who we are, beside the signature."""
@@ -36,3 +38,42 @@ class Fallback(msgspec.Struct, frozen=True):
 
     endpoint: Endpoint | None = None
     actions: tuple[bytes, ...] | None = None
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One [[routes]] entry. `events` None: all. Times are seconds. `index` counts from 0, as in the file."""
+
+    name: str
+    endpoint: Endpoint
+    mode: Literal["control", "notify"] = "control"
+    events: frozenset[str] | None = frozenset({"StasisStart", "StasisEnd"})
+    conditions: tuple[Condition, ...] = ()
+    deadline: float = 8.0
+    fallback: Fallback = Fallback()
+    while_waiting: tuple[bytes, ...] = ()
+    idle_timeout: float = 3600.0
+    scope: Literal["call", "any"] = "call"
+    allow: tuple[str, ...] = ()
+    allow_urls: tuple[str, ...] = ()
+    order: Literal["call", "strict"] = "call"
+    adopt: Literal["route", "continue", "ignore"] = "route"
+    index: int = 0
+
+    @property
+    def url(self) -> str:
+        return self.endpoint.url
+
+    @property
+    def fallback_url(self) -> str:
+        return self.fallback.endpoint.url if self.fallback.endpoint else ""
+
+    @property
+    def fallback_actions(self) -> tuple[bytes, ...] | None:
+        return self.fallback.actions
+
+    def wants(self, type: str) -> bool:
+        return self.events is None or type in self.events
+
+
+NO_ROUTE = Route("", Endpoint(""), events=frozenset())
+"""What owns a call that no route wants: it is told to nobody, and given back to the dialplan."""
