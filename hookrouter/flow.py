@@ -22,11 +22,10 @@ from hookrouter.calls.machine import Turn
 from hookrouter.calls.runner import Runner
 from hookrouter.clock import Clock
 from hookrouter.delivery.deliverer import Deliverer
-from hookrouter.delivery.envelope import CallContext, envelope
+from hookrouter.delivery.envelope import CallContext, Message, envelope
 from hookrouter.delivery.notifier import Notifier
 from hookrouter.delivery.outcome import Answered, Unanswered
 from hookrouter.delivery.queue import NewDelivery
-from hookrouter.delivery.sender import Message
 from hookrouter.errors import AnswerRefused, Fault
 from hookrouter.facts import CallStarted, EventReceived, Facts, Warned
 from hookrouter.routing.endpoint import NO_ROUTE, Route
@@ -131,13 +130,14 @@ class Flow:
             name=channel.name,
             caller=channel.caller.number if channel.caller else "",
             called=channel.dialplan.exten if channel.dialplan else "",
+            args=event.head.args,
             up=channel.state == "Up",
         )
 
     # ---- tell them --------------------------------------------------------------------------------------------
 
     def _notify(self, event: Event, live: Live | None) -> None:
-        routes = self.table.notified(event.asterisk, event.head, event.raw)
+        routes = self.table.notified(event.asterisk, event.head, event.raw, live.call.args if live else ())
         if routes:
             timestamp = rfc3339(event.head.timestamp)
             self._enqueue(routes, live, event.id, event.type, timestamp, event.raw, event.inferred)
@@ -214,16 +214,18 @@ class Flow:
         body = envelope(
             out.id, out.type, out.timestamp, out.data, context, inferred=out.inferred, fallback=out.fallback or None
         )
-        message = Message(
-            id=out.id, type=out.type, body=body, kind="control", call=call.id, route=route.name, time=out.timestamp
-        )
+        message = Message(out.id, out.type, body, "control", call.id, route.name, out.timestamp, call.asterisk)
         first = out.type == "StasisStart"
         decode = _decoder(endpoint.url, route.allow_urls, first)
-        return await self._deliverer.control(endpoint, message, deadline=route.deadline, decode=decode)
+        return await self._deliverer.control(endpoint, message, deadline=route.deadline, decode=decode, verbs=_verbs)
 
     def inject(self, live: Live, answer: Answer) -> None:
         """Actions from the control API, mid-call."""
         self.runner.turn(live, lambda turn: turn.inject(answer))
+
+
+def _verbs(answer: Answer) -> tuple[str, ...]:
+    return tuple(step.action.verb for step in answer.steps)
 
 
 @lru_cache(maxsize=1024)

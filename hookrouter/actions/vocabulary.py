@@ -49,9 +49,7 @@ INTERNAL: tuple[type[Action], ...] = (Bridged,)
 
 BY_NAME: dict[str, type[Action]] = {str(verb.__struct_config__.tag): verb for verb in VERBS}
 _ALL: tuple[type[Action], ...] = (*VERBS, OperationAction)
-RESULTS: frozenset[str] = frozenset(
-    {verb.result for verb in _ALL if verb.result} | {"ActionFailed", "CallEnded"}
-)
+RESULTS: frozenset[str] = frozenset({verb.result for verb in _ALL if verb.result} | {"ActionFailed", "CallEnded"})
 """Every event type that the router itself sends."""
 
 

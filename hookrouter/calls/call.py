@@ -74,6 +74,7 @@ class Call(msgspec.Struct, kw_only=True):
     name: str = ""
     caller: str = ""
     called: str = ""
+    args: list[str] = []
     up: bool = False
     ended: bool = False
     end_reason: str = ""

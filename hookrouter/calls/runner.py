@@ -49,7 +49,13 @@ class Ari(Protocol):
     """What the runner needs of an `AriClient`."""
 
     async def perform(
-        self, request: Request, *, doubtful: bool = False, channel_busy: bool = False, call: str = ""
+        self,
+        request: Request,
+        *,
+        doubtful: bool = False,
+        channel_busy: Callable[[], bool] | None = None,
+        timeout: float = 10.0,
+        call: str = "",
     ) -> Reply: ...
 
 
@@ -204,7 +210,9 @@ class Runner:
     async def _perform(self, live: Live, effect: Perform) -> None:
         client = self._clients[live.call.asterisk]
         request = Request(effect.operation, effect.params)
-        reply = await client.perform(request, doubtful=effect.doubtful, channel_busy=live.busy, call=live.call.id)
+        reply = await client.perform(
+            request, doubtful=effect.doubtful, channel_busy=lambda: live.busy, call=live.call.id
+        )
         self.turn(live, lambda turn: turn.on_reply(effect.key, reply))
 
     async def _send(self, live: Live, outgoing: Outgoing) -> None:

@@ -127,17 +127,29 @@ class Deliverer:
             )
         )
 
-    def _report(self, message: Message, outcome: Answered[T] | Unanswered, verbs: Callable[[T], tuple[str, ...]]) -> None:
-        reason, detail, actions, seconds, name = "", "", (), outcome.seconds, "answered"
+    def _report(
+        self, message: Message, outcome: Answered[T] | Unanswered, verbs: Callable[[T], tuple[str, ...]]
+    ) -> None:
+        reason, detail, seconds, name = "", "", outcome.seconds, "answered"
+        actions: tuple[str, ...] = ()
         if isinstance(outcome, Unanswered):
             name, reason, detail = "unanswered", outcome.reason, outcome.detail
         else:
             actions = verbs(outcome.answer)
         self._facts.emit(
             DeliveryFinished(
-                message.id, message.type, message.call, message.route, "control", name, outcome.attempts, seconds,
-                reason, actions, detail,
-            )  # fmt: skip
+                message.id,
+                message.type,
+                message.call,
+                message.route,
+                "control",
+                name,
+                outcome.attempts,
+                seconds,
+                reason,
+                actions,
+                detail,
+            )
         )
 
 

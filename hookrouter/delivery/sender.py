@@ -109,7 +109,7 @@ class Sender:
 def _signer(auth: Auth) -> httpx.Auth:
     options = dict(auth.options)
     try:
-        import httpx_auth
+        import httpx_auth  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         message = f'auth type "{auth.type}" needs the extra: pip install "hookrouter[oauth]"'
         raise ConfigurationError([Fault("auth.type", message)]) from None
@@ -121,13 +121,12 @@ def _signer(auth: Auth) -> httpx.Auth:
             region=options["region"],
         )
         return found
-    found = httpx_auth.OAuth2ClientCredentials(
+    return httpx_auth.OAuth2ClientCredentials(  # type: ignore[no-any-return]
         token_url=options["token_url"],
         client_id=options["client_id"],
         client_secret=options["client_secret"],
         **({"scope": options["scope"]} if "scope" in options else {}),
     )
-    return found
 
 
 __all__ = ["MAX_ANSWER_BYTES", "Message", "Sender", "time"]

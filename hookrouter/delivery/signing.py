@@ -59,7 +59,14 @@ def sign(id: str, timestamp: int, body: bytes, keys: Iterable[bytes]) -> str:
 
 
 def verify(
-    id: str, timestamp: str, body: bytes, signature: str, keys: Sequence[bytes], *, now: float, tolerance: float = TOLERANCE
+    id: str,
+    timestamp: str,
+    body: bytes,
+    signature: str,
+    keys: Sequence[bytes],
+    *,
+    now: float,
+    tolerance: float = TOLERANCE,
 ) -> str | None:
     """None where one signature fits one key; else what is wrong."""
     try:

@@ -1,0 +1,6 @@
+"""`python -m hookrouter`."""
+
+from hookrouter.cli import main
+
+if __name__ == "__main__":
+    main()

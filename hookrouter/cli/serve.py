@@ -1,0 +1,69 @@
+"""`hookrouter serve`: runs the router until SIGTERM or SIGINT, which leave every call where it is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from hookrouter.cli.options import FAILED, config_option, load_or_exit, refuse
+from hookrouter.config import Config, load
+from hookrouter.errors import ConfigurationError, StoreError
+from hookrouter.facts import Facts, Warned
+from hookrouter.service import Service
+from hookrouter.store.opening import DEFAULT_STORE
+from hookrouter.telemetry.logs import Level, logging_observer
+
+
+@click.command()
+@config_option
+@click.option("--log", type=click.Choice(["text", "json"]), envvar="HOOKROUTER_LOG", default="text", show_default=True)
+@click.option(
+    "--level", type=click.Choice(["debug", "info", "warning", "error"]), envvar="HOOKROUTER_LOG_LEVEL", default="info"
+)
+@click.option("--store", envvar="HOOKROUTER_STORE", default=DEFAULT_STORE, show_default=True, help="The journal.")
+def serve(path: Path, log: Literal["text", "json"], level: Level, store: str) -> None:
+    """Runs the router."""
+    config = load_or_exit(path)
+    run = _runner()
+    sys.exit(run(_serve(config, path, log, level, store)))
+
+
+def _runner() -> Callable[..., int]:
+    """asyncio's own runner, on uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+async def _serve(config: Config, path: Path, log: Literal["text", "json"], level: Level, store: str) -> int:
+    facts = Facts(logging_observer(log, level))
+    for warning in config.warnings:
+        facts.emit(Warned("routes", warning))
+    service = Service(config, facts=facts, store_url=store, path=path, load=lambda: load(path, os.environ))
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await service.start()
+    except ConfigurationError as error:
+        refuse(error)
+    except StoreError as error:
+        click.echo(f"{store}: {error}", err=True)
+        return FAILED
+    except (OSError, SystemExit) as error:
+        server = config.server
+        click.echo(f"server.listen: cannot listen on {server.host}:{server.port}: {error}", err=True)
+        return FAILED
+    await stop.wait()
+    await service.stop()
+    return 0

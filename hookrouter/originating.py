@@ -1,0 +1,71 @@
+"""POST /v1/calls: calls somebody, and hands the call to a route or to actions of its own when it is answered."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from hookrouter.actions.decode import decode_steps
+from hookrouter.ari.client import AriClient
+from hookrouter.ari.operations import Request
+from hookrouter.calls.effects import Announce
+from hookrouter.errors import AnswerRefused, Fault
+from hookrouter.flow import Flow
+from hookrouter.routing.table import RouteTable
+
+
+class NewCall(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """The body. `to` is an endpoint such as `PJSIP/alice`; give `route`, or `actions`, or both."""
+
+    to: Annotated[str, Meta(min_length=1)]
+    route: str | None = None
+    actions: msgspec.Raw | None = None
+    state: msgspec.Raw | None = None
+    asterisk: str | None = None
+    app: str | None = None
+    caller_id: str | None = None
+    timeout: Annotated[int, Meta(ge=1, le=600)] = 30
+    variables: dict[str, str] = {}
+    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+
+
+async def originate(clients: Mapping[str, AriClient], flow: Flow, routes: RouteTable, body: bytes) -> dict[str, Any]:
+    """The new call's id. The same `id` twice is one call. Raises AnswerRefused, ValueError (Asterisk refused)."""
+    try:
+        wanted = msgspec.json.decode(body, type=NewCall)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise AnswerRefused([Fault("", str(error))]) from None
+    name = wanted.asterisk or next(iter(clients))
+    client = clients.get(name)
+    if client is None:
+        raise AnswerRefused([Fault("/asterisk", f"no [asterisk.{name}] in routes.toml; known: {', '.join(clients)}")])
+    route = routes.by_name(wanted.route) if wanted.route else None
+    if route is None or route.mode != "control":
+        known = ", ".join(found.name for found in routes.routes if found.mode == "control")
+        raise AnswerRefused([Fault("/route", f"name the control route that owns the call; known: {known}")])
+    steps = decode_steps(bytes(wanted.actions)) if wanted.actions is not None else ()
+    channel = f"hr-call-{wanted.id or secrets.token_hex(8)}"
+    state = bytes(wanted.state) if wanted.state is not None else None
+    announced = Announce(channel, route.name, tuple(step.raw for step in steps), state)
+    flow.announced[(name, channel)] = announced
+    flow.on_announced(name, announced)
+    params: dict[str, Any] = {
+        "channelId": channel,
+        "endpoint": wanted.to,
+        "app": wanted.app or client.apps[0],
+        "timeout": wanted.timeout,
+    }
+    if wanted.caller_id:
+        params["callerId"] = wanted.caller_id
+    if wanted.variables:
+        params["variables"] = wanted.variables
+    reply = await client.perform(Request("channels.originateWithId", params), doubtful=wanted.id is not None)
+    if not 200 <= reply.status < 300:
+        flow.announced.pop((name, channel), None)
+        detail = reply.body[:300].decode("utf-8", "replace")
+        raise ValueError(f"Asterisk could not call {wanted.to}: status {reply.status} {detail}")
+    return {"id": channel, "asterisk": name, "route": route.name}
