@@ -39,7 +39,7 @@ class AsteriskTable(Shape, frozen=True):
     mode: Annotated[
         Literal["connect", "listen"],
         Meta(
-            description="`connect`: we connect to Asterisk. `listen`: it connects to us, at /ari/NAME, and keeps events for us while we are away."
+            description="`connect`: we connect to Asterisk. `listen`: it connects to us, at /ari/NAME, and keeps events meanwhile."
         ),
     ] = "connect"
 

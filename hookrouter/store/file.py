@@ -118,6 +118,7 @@ def _connect(path: Path, lock_timeout: float) -> sqlite3.Connection:
             "synchronous = FULL",
             "foreign_keys = ON",
             "journal_size_limit = 67108864",
+            "wal_autocheckpoint = 4000",
             "temp_store = MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()

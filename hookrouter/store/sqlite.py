@@ -2,6 +2,8 @@
 
 Rules:
 - What is handed over in one turn of the event loop, or while a write runs, becomes one transaction with one fsync.
+  A write begins `COMMIT_DELAY` after the one before it at the earliest: the first of a quiet moment waits for nothing,
+  a crowd shares the cost.
 - While the disk refuses, or is silent for longer than `patience`, whoever waits is told so and calls go on; the disk
   is tried again every `RETRY_DELAY`. `JournalFailed` and `JournalRecovered` are told once each.
 - Memory is bounded meanwhile: the newest snapshot of each live call, and the limits below; what goes beyond them is
@@ -40,6 +42,7 @@ from hookrouter.store.writer import WriterThread
 
 T = TypeVar("T")
 
+COMMIT_DELAY = 0.002
 RETRY_DELAY = 0.5
 TRIM_DELAY = 30.0
 MOST_WAITING = 20_000  # deliveries, and their bytes, that wait in memory for a disk that refuses
@@ -67,6 +70,7 @@ class SqliteStore:
         self._buffer = Buffer()
         self._flying: Buffer | None = None  # the batch that is being written
         self._scheduled = False
+        self._next_flush = 0.0
         self._failure: StoreError | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._let_go = 0
@@ -220,7 +224,10 @@ class SqliteStore:
         """One write for all that this turn of the event loop hands over; nothing while one runs or is to be retried."""
         if not self._scheduled and self._flying is None and self._failure is None:
             self._scheduled = True
-            self._loop.call_soon(self._flush)
+            if self._loop.time() < self._next_flush:
+                self._loop.call_at(self._next_flush, self._flush)
+            else:
+                self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -230,6 +237,7 @@ class SqliteStore:
             if self._failure is not None:
                 self._recovered()
             return
+        self._next_flush = self._loop.time() + COMMIT_DELAY
         batch, self._buffer = self._buffer, Buffer()
         self._flying = batch
         data = self._rows_of(batch)

@@ -1,0 +1,1 @@
+"""What the tests run against: endpoints, a router in this process, callers."""
