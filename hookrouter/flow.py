@@ -137,14 +137,14 @@ class Flow:
     # ---- tell them --------------------------------------------------------------------------------------------
 
     def _notify(self, event: Event, live: Live | None) -> None:
-        routes = self.table.notified(event.asterisk, event.head, event.raw, live.call.args if live else ())
+        routes = self.table.notified(event.asterisk, event.head, event.raw, live.call if live else None)
         if routes:
             timestamp = rfc3339(event.head.timestamp)
             self._enqueue(routes, live, event.id, event.type, timestamp, event.raw, event.inferred)
 
     def tell(self, live: Live, told: Tell) -> None:
         """An event of the router's own, for the notify routes that name its type."""
-        routes = self.table.told(told.type, live.call.asterisk, live.call.app)
+        routes = self.table.told(told.type, live.call.asterisk, live.call, told.data)
         self._enqueue(routes, live, told.id, told.type, told.timestamp, told.data, inferred=False)
 
     def wanted(self, type: str) -> bool:

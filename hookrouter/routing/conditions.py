@@ -1,16 +1,19 @@
 """What a route's `match` demands of an event: dotted paths, each with values of which one must fit. All must hold.
 
-Rules: `app`, `args` and `asterisk` are the router's own keys; every other key is a path into the ARI event. A value is a
-literal, a glob (`*`, `?`, `[…]`, case counts), or a regular expression that is searched for. `args` is a prefix: the
-first arguments must fit one by one.
+Rules:
+- `app`, `args` and `asterisk` are the router's own keys; every other key is a path into the ARI event.
+- A value is a literal, a glob for the whole text (`*`, `?`, `[…]`, `[!…]`; case counts), or a regular expression that is
+  searched for. A number or a boolean also fits its text: Asterisk sends extensions as strings.
+- `args` is a prefix: the first arguments must fit one by one.
+- Where the path leads into a list, one of its items must fit. Where it leads nowhere, nothing fits.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from fnmatch import translate
-from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,78 +24,91 @@ _GLOB = re.compile(r"[*?\[]")
 class Pattern(msgspec.Struct, frozen=True):
     """One value that may fit. `kind`: `literal` (equal), `glob` (whole text), `regex` (searched)."""
 
-    kind: str
-    value: str | int | float | bool | None
+    kind: Literal["literal", "glob", "regex"]
+    value: str | int | float | bool
+    text: str = ""
+    compiled: re.Pattern[str] | None = None
+
+    def __post_init__(self) -> None:
+        text = _text(self.value) or ""
+        msgspec.structs.force_setattr(self, "text", text)
+        if self.kind != "literal":
+            source = translate(text) if self.kind == "glob" else text
+            msgspec.structs.force_setattr(self, "compiled", re.compile(source))
 
     def fits(self, found: Any) -> bool:
-        if self.kind == "literal":
-            return bool(found == self.value and isinstance(found, bool) == isinstance(self.value, bool))
-        text = _text(found)
+        """Whether a value of a decoded event fits; tables, lists and null fit nothing."""
+        text = found if type(found) is str else _text(found)
         if text is None:
             return False
-        compiled = _compiled(self.kind, str(self.value))
-        return (compiled.fullmatch(text) if self.kind == "glob" else compiled.search(text)) is not None
+        if self.compiled is None:
+            return text == self.text or (type(found) is not str and _equal(found, self.value))
+        return (self.compiled.match(text) if self.kind == "glob" else self.compiled.search(text)) is not None
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """One key of `match`. `path` is split at the dots; for `args` there is a tuple of alternatives per argument."""
+    """One key of `match`: any of `patterns` must fit. For `args` there are alternatives for each argument instead."""
 
     key: str
     patterns: tuple[Pattern, ...] = ()
     args: tuple[tuple[Pattern, ...], ...] = ()
+    path: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "path", tuple(self.key.split(".")))
 
     @property
     def own(self) -> bool:
+        """Whether this is one of the router's own keys, for which no event need be decoded."""
         return self.key in OWN_KEYS
 
     def holds(self, event: Any) -> bool:
-        """Whether the decoded ARI event has a value that fits at the path; a list fits if one of its items does."""
-        found = value_at(event, self.key)
-        if found is _NOTHING:
-            return False
-        candidates = found if isinstance(found, list) else [found]
-        return any(pattern.fits(candidate) for candidate in candidates for pattern in self.patterns)
+        """Whether the decoded ARI event has a value that fits at the path."""
+        return any(pattern.fits(found) for found in values_at(event, self.path) for pattern in self.patterns)
 
     def holds_for(self, text: str) -> bool:
+        """Whether the name of an app, or of an Asterisk, fits."""
         return any(pattern.fits(text) for pattern in self.patterns)
 
-    def holds_for_args(self, args: list[str]) -> bool:
+    def holds_for_args(self, args: Sequence[str]) -> bool:
+        """Whether the call entered the app with these arguments first."""
         return len(args) >= len(self.args) and all(
             any(pattern.fits(given) for pattern in wanted) for wanted, given in zip(self.args, args, strict=False)
         )
 
 
-_NOTHING = object()
+def values_at(event: Any, path: Sequence[str]) -> Iterator[Any]:
+    """Everything that stands at a path: nothing where it leads nowhere, several where it leads through a list.
 
-
-def value_at(event: Any, path: str) -> Any:
-    """What stands at a dotted path; a marker that fits nothing where the path leads nowhere."""
-    for name in path.split("."):
-        if not isinstance(event, dict) or name not in event:
-            return _NOTHING
-        event = event[name]
-    return event
+    A key that has dots itself (`channel.channelvars.X-A.B`) is found as well.
+    """
+    if isinstance(event, list):
+        for item in event:
+            yield from values_at(item, path)
+    elif not path:
+        yield event
+    elif isinstance(event, dict):
+        if path[0] in event:
+            yield from values_at(event[path[0]], path[1:])
+        elif len(path) > 1 and (rest := ".".join(path)) in event:
+            yield from values_at(event[rest], ())
 
 
 def pattern(value: str | int | float | bool) -> Pattern:
     """A literal or a glob, by whether it has a `*`, `?` or `[`."""
-    if isinstance(value, str) and _GLOB.search(value):
-        return Pattern("glob", value)
-    return Pattern("literal", value)
+    return Pattern("glob" if isinstance(value, str) and _GLOB.search(value) else "literal", value)
 
 
 def regex(value: str) -> Pattern:
     """A regular expression. Raises ValueError with the place of the fault in it."""
     try:
-        re.compile(value)
-    except re.error as error:
+        return Pattern("regex", value)
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"`{value}` is no regular expression: {error}") from None
-    return Pattern("regex", value)
 
 
-@lru_cache(maxsize=1024)
-def _compiled(kind: str, value: str) -> re.Pattern[str]:
-    return re.compile(translate(value) if kind == "glob" else value)
+def _equal(found: Any, value: Any) -> bool:
+    return bool(found == value) and isinstance(found, bool) == isinstance(value, bool)
 
 
 def _text(value: Any) -> str | None:
