@@ -5,22 +5,22 @@ Rules:
 - An answer is read up to a limit, counted as it arrives: head, chunk sizes and trailers count too. Then the connection
   is cut. Nothing is decompressed.
 - A connection is used again only if the answer was complete, allows it, and not one byte came after it.
-- An answer that comes after its time is nobody's: `late` is told, and the connection is closed.
+- When the time is up the connection stays open until its owner says `watch` (for a late answer) or `abort`.
 Source: RFC 9112.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Literal
 
 import httptools
 import httpx
 import msgspec
 
 _MOST_HEAD = 64 * 1024
-_MOST_INTERIM = 16
+_MOST_OVERHEAD = 8  # a body in chunks of one byte has six bytes for each
 
 
 class TooLarge(httpx.DecodingError):
@@ -30,7 +30,7 @@ class TooLarge(httpx.DecodingError):
 
 
 class StaleConnection(httpx.ReadError):
-    """A kept connection had been closed by the other side before a byte of the answer came: most likely nothing was read."""
+    """A kept connection was closed by the other side before a byte of the answer: most likely nothing was read."""
 
 
 class HttpReply(msgspec.Struct, frozen=True, gc=False):
@@ -45,79 +45,72 @@ class HttpReply(msgspec.Struct, frozen=True, gc=False):
 
 
 class Connection(asyncio.Protocol):
-    """`origin`: which pool it belongs to. `idle_since`: when its last answer was complete, in the loop's time."""
+    """`origin`: whose pool it belongs to. `idle_since`: when its last answer was complete, in the loop's time."""
 
-    __slots__ = (
-        "_alive",
-        "_body",
-        "_closed",
-        "_done",
-        "_headers",
-        "_interim",
-        "_late",
-        "_limit",
-        "_loop",
-        "_on_closed",
-        "_parser",
-        "_read",
-        "_size",
-        "_stage",
-        "_timer",
-        "_transport",
-        "answered",
-        "idle_since",
-        "origin",
-    )
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, origin: object, on_closed: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, origin: Hashable, on_closed: Callable[[Connection], None]
+    ) -> None:
+        self.origin = origin
+        self.idle_since = 0.0
         self._loop = loop
         self._on_closed = on_closed
-        self._closed = False
         self._transport: asyncio.Transport | None = None
         self._parser: Any = None
         self._done: asyncio.Future[HttpReply] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._late: Callable[[], None] | None = None
-        self._stage = "idle"  # idle, waiting, head, body, whole; or watching: for a late answer
-        self._alive = False
-        self.answered = 0
-        self.idle_since = 0.0
-        self.origin = origin
+        self._stage: Literal["idle", "waiting", "head", "body", "over"] = "idle"
+        self._keep = False  # whether it may be used again
+        self._used = False  # whether it has carried an answer before
+        self._headers: dict[str, str] = {}
+        self._body: list[bytes] = []
+        self._limit = self._size = self._read = 0
 
-    # ---- what the pool does
+    # ---- what its owner does
 
     @property
     def reusable(self) -> bool:
-        return self._alive and not self._closed and self._stage == "idle"
+        return self._keep and self._stage == "idle" and self._transport is not None and not self._transport.is_closing()
 
-    async def exchange(self, request: bytes, limit: int, timeout: float, late: Callable[[], bool] | None) -> HttpReply:
-        """Sends `request` and reads the answer. See `Http.send` for what it raises.
+    async def exchange(self, request: bytes, limit: int, timeout: float) -> HttpReply:
+        """Sends `request` and reads the answer, up to `limit` bytes within `timeout` seconds.
 
-        `late` is asked, when time is up, whether to keep listening; it is told of a late answer through `watch`.
+        Raises ReadTimeout (the connection is then still open), ReadError, StaleConnection, RemoteProtocolError,
+        TooLarge.
         """
         assert self._transport is not None
-        self._stage, self._alive = "waiting", False
-        self._limit, self._read, self._interim = limit, 0, 0
+        self._stage = "waiting"
+        self._limit, self._read = limit, 0
         self._parser = httptools.HttpResponseParser(self)
         self._done = done = self._loop.create_future()
-        self._timer = self._loop.call_later(timeout, self._expired, timeout, late)
+        self._timer = self._loop.call_later(timeout, self._expired, timeout)
         self._transport.write(request)
         try:
-            return await done
-        finally:
-            self._timer.cancel()
-            if self._stage == "whole" and self._alive:
-                self._stage, self.idle_since = "idle", self._loop.time()
-            elif self._stage != "watching":
-                self.abort()
+            reply: HttpReply = await done
+        except httpx.ReadTimeout:
+            raise
+        except BaseException:
+            self.abort()
+            raise
+        self._timer.cancel()
+        if self._keep:
+            self._stage, self.idle_since = "idle", self._loop.time()
+        else:
+            self.abort()
+        return reply
 
     def watch(self, seconds: float, late: Callable[[], None]) -> None:
-        """Listens on for at most `seconds`, to tell `late` of a whole answer that came after its time."""
-        self._late, self._stage = late, "watching"
+        """After a ReadTimeout: listens on for at most `seconds`, and calls `late` when the whole answer comes."""
+        if self._stage == "over":
+            late()
+            self.abort()
+            return
+        self._late, self._body = late, []
         self._timer = self._loop.call_later(seconds, self.abort)
 
     def abort(self) -> None:
         """Cuts the connection without waiting for anything."""
+        self._stage, self._keep = "over", False
         if self._timer is not None:
             self._timer.cancel()
         if self._transport is not None:
@@ -126,41 +119,33 @@ class Connection(asyncio.Protocol):
     # ---- what asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._alive = True
+        self._transport = transport  # type: ignore[assignment]
+        self._keep = True
 
     def data_received(self, data: bytes) -> None:
-        if self._stage in ("idle", "whole"):  # nobody asked
-            self._alive = False
+        if self._stage in ("idle", "over"):  # nobody asked
             self.abort()
             return
         self._read += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._alive = False
-        except httptools.HttpParserError as error:
-            self._alive = False
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(httpx.RemoteProtocolError(f"not HTTP: {error}"))
             return
-        if self._stage in ("waiting", "head") and self._read > _MOST_HEAD + (self._interim and _MOST_HEAD):
+        if self._stage == "body":
+            if self._read > self._limit * _MOST_OVERHEAD + _MOST_HEAD:
+                self._too_large(f"the answer has over {self._limit} bytes")
+        elif self._stage != "over" and self._read > _MOST_HEAD:
             self._fail(httpx.RemoteProtocolError("the head of the answer does not end"))
-        elif self._stage == "body" and self._read > 8 * self._limit + _MOST_HEAD:
-            self._too_large(f"the answer has over {self._limit} bytes")
-
-    def eof_received(self) -> bool:
-        return False  # the transport closes itself; connection_lost says what it meant
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._closed = True
-        self._alive = False
-        if self._stage == "body" and self._until_eof and error is None:
+        if self._stage == "body" and error is None and self._ends_with_connection():
             self._complete()
-        elif self._done is not None and not self._done.done():
+        elif self._done is not None:
             words = str(error) if error else "the connection was closed before the answer was complete"
-            stale = self._stage == "waiting" and self.answered and not self._interim
-            self._fail(StaleConnection(words) if stale else httpx.ReadError(words))
+            fresh = not self._used or self._stage != "waiting" or self._read
+            self._fail(httpx.ReadError(words) if fresh else StaleConnection(words))
+        self._stage, self._keep = "over", False
         if self._timer is not None:
             self._timer.cancel()
         self._on_closed(self)
@@ -168,25 +153,21 @@ class Connection(asyncio.Protocol):
     # ---- what llhttp calls
 
     def on_message_begin(self) -> None:
-        if self._stage == "whole":
-            self._alive = False  # a second answer to one request
-            return
-        self._headers: dict[str, str] = {}
-        self._body: list[bytes] = []
-        self._size = 0
-        if self._stage == "waiting":
-            self._stage = "head"
+        if self._stage == "over":
+            self._keep = False  # a second answer to one request
+        else:
+            self._stage, self._headers, self._body, self._size = "head", {}, [], 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._stage in ("head", "watching"):
+        if self._stage == "head":
             self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        if self._stage != "head" or 100 <= self._parser.get_status_code() < 200:
+        if self._stage != "head" or self._interim():
             return
         self._stage = "body"
-        length = self._headers.get("content-length", "")
-        if length and int(length) > self._limit:
+        length = self._headers.get("content-length")
+        if length is not None and int(length) > self._limit:
             self._too_large(f"the answer has {length} bytes; at most {self._limit} are read")
 
     def on_body(self, data: bytes) -> None:
@@ -194,37 +175,33 @@ class Connection(asyncio.Protocol):
             self._size += len(data)
             if self._size > self._limit:
                 self._too_large(f"the answer has over {self._limit} bytes")
-            else:
+            elif self._late is None:
                 self._body.append(data)
 
     def on_message_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if 100 <= status < 200 and status != 101:
-            self._interim += 1
-            if self._stage == "head":
-                self._stage = "waiting"
-            if self._interim > _MOST_INTERIM:
-                self._fail(httpx.RemoteProtocolError("nothing but interim answers"))
-        elif self._stage == "watching":
-            late, self._late = self._late, None
-            if late is not None:
-                late()
-            self.abort()
-        elif self._stage in ("head", "body"):
-            self._alive = status != 101 and self._parser.should_keep_alive()
+        if self._stage == "body":
+            self._keep = self._parser.should_keep_alive() and self._parser.get_status_code() != 101
             self._complete()
+        elif self._stage == "head":  # an interim answer
+            self._stage = "waiting"
 
     # ----
 
-    @property
-    def _until_eof(self) -> bool:
+    def _interim(self) -> bool:
+        status: int = self._parser.get_status_code()
+        return 100 <= status < 200 and status != 101
+
+    def _ends_with_connection(self) -> bool:
         return "content-length" not in self._headers and "chunked" not in self._headers.get("transfer-encoding", "")
 
     def _complete(self) -> None:
-        self._stage = "whole"
-        self.answered += 1
-        if self._done is not None and not self._done.done():
+        self._stage, self._used = "over", True
+        assert self._done is not None
+        if not self._done.done():
             self._done.set_result(HttpReply(self._parser.get_status_code(), self._headers, b"".join(self._body)))
+        elif self._late is not None:
+            self._late()
+            self.abort()
 
     def _too_large(self, words: str) -> None:
         error = TooLarge(words)
@@ -232,14 +209,13 @@ class Connection(asyncio.Protocol):
         self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        if self._stage == "watching":
-            self.abort()
-            return
-        self._stage, self._alive = "whole", False
+        self._stage, self._keep = "over", False
         if self._done is not None and not self._done.done():
             self._done.set_exception(error)
+        elif self._late is not None:
+            self.abort()
 
-    def _expired(self, timeout: float, late: Callable[[], bool] | None) -> None:
+    def _expired(self, timeout: float) -> None:
         assert self._done is not None
         if not self._done.done():
             self._done.set_exception(httpx.ReadTimeout(f"no whole answer within {timeout:.3g} s"))
