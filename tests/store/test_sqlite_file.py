@@ -11,8 +11,8 @@ import pytest
 
 from hookrouter.delivery.queue import Filter, NewDelivery, Progress
 from hookrouter.errors import ConfigurationError, StoreError
-from hookrouter.facts import Facts, Warned
-from hookrouter.store import Retention, open_store, rows
+from hookrouter.facts import Facts, JournalFailed, JournalRecovered, Warned
+from hookrouter.store import Retention, open_store, rows, sqlite
 from hookrouter.store.file import open_file
 from hookrouter.store.opening import sqlite_path
 from hookrouter.store.queries import QUERIES, read_migrations
@@ -187,4 +187,31 @@ async def test_retention_keeps_the_youngest(tmp_path: Path, delivery: Callable[.
     await store._thread.call(lambda c: rows.trim(c, keep, 1000.0))
     assert await store.timeline("1") == []
     assert await store.recent_calls() == []
+    await store.close()
+
+
+async def test_the_retention_runs_by_itself_and_reports_its_own_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It trims again and again; when the disk refuses it says so once, and once that it works again."""
+    monkeypatch.setattr(sqlite, "TRIM_DELAY", 0.01)
+    told: list[object] = []
+    store = SqliteStore(tmp_path / "s.db", Facts(told.append), retention=Retention(timeline_rows=2))
+    await store.start()
+
+    async def until(amount: int) -> None:
+        async with asyncio.timeout(10):
+            while len(told) < amount:
+                await asyncio.sleep(0.005)
+
+    await store._thread.call(lambda c: c.execute("PRAGMA query_only = ON").fetchall())
+    await until(1)
+    await store._thread.call(lambda c: c.execute("PRAGMA query_only = OFF").fetchall())
+    await until(2)
+    assert [type(fact) for fact in told] == [JournalFailed, JournalRecovered]
+    for number in range(5):
+        store.log("1", store._clock.now(), "event", b"%d" % number)
+    async with asyncio.timeout(10):
+        while len(await store.timeline("1")) > 2:
+            await asyncio.sleep(0.005)
     await store.close()
