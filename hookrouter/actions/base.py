@@ -100,6 +100,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     result: ClassVar[str | None] = None  # the event type that tells its result
     quiet: ClassVar[bool] = False  # True: the result is only sent where it is asked for
     leaves: ClassVar[bool] = False  # True: the call is no longer ours when it is done
+    beside: ClassVar[bool] = False  # with `wait` false: goes on when the program is replaced
     internal: ClassVar[bool] = False  # True: only the router itself makes it
     group: ClassVar[str] = "call"  # the chapter of the documentation
     examples: ClassVar[tuple[str, ...]] = ()  # JSON, executed by the tests

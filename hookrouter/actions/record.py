@@ -143,6 +143,7 @@ class StartRecording(Action, frozen=True, tag="startRecording"):
     wait: Annotated[bool, Meta(description="`true`: the program waits for the file.")] = False
 
     result: ClassVar[str | None] = "RecordingCompleted"
+    beside: ClassVar[bool] = True
     group: ClassVar[str] = "caller"
     completes: ClassVar[str] = "At once; when the file is closed: `RecordingCompleted` {name, format, duration, url}."
     examples: ClassVar[tuple[str, ...]] = ('{"action": "startRecording", "name": "calls/4711", "format": "wav"}',)

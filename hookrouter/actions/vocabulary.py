@@ -8,11 +8,13 @@ from hookrouter.actions.answer import Answer, Progress, Ring, RingStop
 from hookrouter.actions.base import Action, Run
 from hookrouter.actions.bridge import Bridge, Bridged
 from hookrouter.actions.dtmf import SendDtmf
+from hookrouter.actions.gather import Gather
 from hookrouter.actions.function import Fetch, SetState, UserEvent
 from hookrouter.actions.leave import Continue, Hangup, Move, Redirect
 from hookrouter.actions.operation import OperationAction
 from hookrouter.actions.pause import Pause
 from hookrouter.actions.play import Play
+from hookrouter.actions.record import PauseRecording, Record, ResumeRecording, StartRecording, StopRecording
 from hookrouter.actions.sound import Hold, Moh, MohStop, Mute, Silence, SilenceStop, Unhold, Unmute
 from hookrouter.actions.variables import GetVariable, SetVariable
 
@@ -24,6 +26,12 @@ VERBS: tuple[type[Action], ...] = (
     Hangup,
     Pause,
     Play,
+    Gather,
+    Record,
+    StartRecording,
+    PauseRecording,
+    ResumeRecording,
+    StopRecording,
     SendDtmf,
     Mute,
     Unmute,

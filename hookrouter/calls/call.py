@@ -41,7 +41,7 @@ class Outgoing(msgspec.Struct):
     fallback: bytes = b""
 
 
-Kind = Literal["main", "fallback", "parallel", "detached", "filler", "child"]
+Kind = Literal["main", "fallback", "parallel", "detached", "beside", "filler", "child"]
 
 
 class Program(msgspec.Struct):
@@ -59,6 +59,7 @@ class Program(msgspec.Struct):
     name: str = ""
     step_at: float = 0.0
     doubt: tuple[str, str, int] | None = None
+    left: int = 0  # 1 + index of the action that has given the call away
 
 
 class Call(msgspec.Struct, kw_only=True):

@@ -470,8 +470,9 @@ class Turn:
     def _step(self, program: Program) -> None:
         raw = program.steps[program.index]
         action = decode_step(raw)
-        if not action.wait and program.kind != "detached":
-            beside = self._spawn("detached", [raw], parent=program.id, channel=program.channel)
+        if not action.wait and program.kind not in ("detached", "beside"):
+            kind: Kind = "beside" if action.beside else "detached"
+            beside = self._spawn(kind, [raw], parent=program.id, channel=program.channel)
             self._ready.remove(beside.id)
             program.index += 1
             self._ready.insert(0, program.id)
@@ -519,9 +520,10 @@ class Turn:
         if self.call.ended:
             self._remove(program)
         elif action.leaves and program.channel == self.call.id:
+            program.left = program.index + 1
             program.index = len(program.steps)
             self.arm(":leave", LEAVE_TIMEOUT)
-        elif program.kind == "detached":
+        elif program.kind in ("detached", "beside"):
             self._remove(program)
         elif waiting:
             program.waiting = waiting
@@ -539,7 +541,7 @@ class Turn:
             bool(url) or not (told or action.quiet) or (self.route.events is not None and type in self.route.events)
         )
         wanted = wanted or (self.route.events is None and not told)
-        awaited = wanted and not self.call.ended and program.kind != "detached" and program.kind != "filler"
+        awaited = wanted and not self.call.ended and program.kind not in ("detached", "beside", "filler")
         id = self.emit(type, body, program=program.id if awaited else "", url=self.resolve(url), deliver=wanted)
         return id if awaited else ""
 
@@ -600,7 +602,7 @@ class Turn:
         elif kind == "filler":
             self._remove(program)
             self.effects.append(Report(Warned("while_waiting", error["message"], self.call.id)))
-        elif kind == "detached":
+        elif kind in ("detached", "beside"):
             self._remove(program)
             self.emit("ActionFailed", data)
         elif kind == "fallback":
@@ -645,6 +647,19 @@ class Turn:
         """Whether the call has only gone into the dialplan for a while (the verb `dialplan`)."""
         return any(getattr(program.run, "away", False) for program in self.call.programs.values())
 
+    def _leaving(self) -> bool:
+        """Whether the call has been given away (`continue`, `move`, `redirect`): its StasisEnd is no hangup."""
+        for program in self._find_all("main") + self._find_all("fallback"):
+            if program.run is not None:
+                action = self.action(program)
+            elif ":leave" in self.call.timers and program.left:
+                action = decode_step(program.steps[program.left - 1])
+            else:
+                continue
+            if action.leaves and action.verb != "hangup":
+                return True
+        return False
+
     def _look_after_leaving(self, reply: Reply) -> None:
         """A leaving action was taken and no StasisEnd has come: was its event lost, or does it take its time?"""
         if self.call.ended:
@@ -657,8 +672,7 @@ class Turn:
     def _end(self, reason: str = "") -> None:
         call = self.call
         call.ended = True
-        left = ":leave" in call.timers and (main := self._main()) is not None and main.run is None
-        call.end_reason = reason or ("left" if left else "hangup")
+        call.end_reason = reason or ("left" if self._leaving() else "hangup")
         for key in (":idle", ":filler", ":leave"):
             self.disarm(key)
         for program in self._find_all("child"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from hookrouter.config.loader import Config, Server, SpeechSettings, load
+from hookrouter.config.loader import load, parse
+from hookrouter.config.values import Config, Server, SpeechSettings
 
-__all__ = ["Config", "Server", "SpeechSettings", "load"]
+__all__ = ["Config", "Server", "SpeechSettings", "load", "parse"]

@@ -1,18 +1,108 @@
-"""Every fault of a value against its shape, each with its place; the shape's own decoder would stop at the first."""
+"""A value against its shape: what can be used of it, and every fault with its place; a decoder would stop at the first.
+
+Rules: what is wrong is left out and its default stands in, so that the rest can still be looked at. A place that has a
+fault gets no second one, and nothing is said about what only follows from a fault below it.
+"""
 
 from __future__ import annotations
 
+import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
 from hookrouter.errors import Fault
 
-_NAMES = {"str": "a string", "int": "a whole number", "float": "a number", "bool": "true or false",
-          "array": "a list", "object": "a table", "null": "nothing"}  # fmt: skip
+_NAMES = {
+    "str": "a string", "int": "a whole number", "float": "a number", "bool": "true or false", "array": "a list",
+    "object": "a table", "null": "nothing", "datetime": "a date and time", "date": "a date", "time": "a time of day",
+}  # fmt: skip
+_KINDS = {"dict": "a table", "list": "a list"} | _NAMES
+_NOTHING: Any = object()
+
+
+class Findings:
+    """What a configuration's reading has found so far. `files`: what else was read, and is to be watched."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self.warnings: list[str] = []
+        self.files: list[str] = []
+        self._places: set[str] = set()
+
+    def fault(self, place: str, message: str) -> None:
+        """Notes a fault, unless this place or one below it has one already."""
+        if not self.has(place):
+            self.faults.append(Fault(place, message))
+            self._places.add(place)
+
+    def warn(self, place: str, message: str) -> None:
+        self.warnings.append(str(Fault(place, message)))
+
+    def has(self, place: str) -> bool:
+        """Whether there is a fault at this place or below it."""
+        return place in self._places or any(found.startswith((f"{place}.", f"{place}[")) for found in self._places)
+
+
+def collect(value: Any, shape: Any, place: str, findings: Findings) -> Any:
+    """`value` as its shape has it, with defaults where it is wrong; a table is None where there is no table at all."""
+    kind = _strip(shape)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return _table(value, kind, place, findings)
+    if get_origin(kind) is list and isinstance(value, list):
+        return _list(value, shape, kind, place, findings)
+    if get_origin(kind) is dict and isinstance(value, dict):
+        found = {key: collect(item, get_args(kind)[1], join(place, key), findings) for key, item in value.items()}
+        return {key: item for key, item in found.items() if item is not _NOTHING}
+    return _leaf(value, shape, place, findings)
+
+
+def _table(value: Any, kind: type[msgspec.Struct], place: str, findings: Findings) -> Any:
+    if not isinstance(value, Mapping):
+        findings.fault(place, f"expected a table, got {_kind(value)}")
+        return None
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    given: dict[str, Any] = {}
+    for key, item in value.items():
+        if key not in fields:
+            findings.fault(join(place, key), f"unknown key{did_you_mean(key, fields)}")
+            continue
+        found = collect(item, fields[key].type, join(place, key), findings)
+        if found is not _NOTHING and found is not None:
+            given[key] = found
+    for key, field in fields.items():
+        if field.required and key not in given:
+            findings.fault(join(place, key), "missing")
+            given[key] = next(iter(_literals(field.type)), "")
+    return kind(**{fields[key].name: item for key, item in given.items()})
+
+
+def _list(value: list[Any], shape: Any, kind: Any, place: str, findings: Findings) -> Any:
+    limits = [meta for meta in getattr(shape, "__metadata__", ()) if isinstance(meta, msgspec.Meta)]
+    size = _leaf([None] * len(value), Annotated[(list[Any], *limits)] if limits else list[Any], place, findings)
+    items = [collect(item, get_args(kind)[0], f"{place}[{index}]", findings) for index, item in enumerate(value)]
+    return _NOTHING if size is _NOTHING or any(item is _NOTHING for item in items) else items
+
+
+def _leaf(value: Any, shape: Any, place: str, findings: Findings) -> Any:
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$")
+        text = re.sub(r"`([a-z| ]+)`", _plain, text)
+        literals = _literals(shape)
+        hint = did_you_mean(value, literals) if literals and isinstance(value, str) else ""
+        findings.fault(place + path.rstrip("`"), text[:1].lower() + text[1:] + hint)
+    except OverflowError:
+        findings.fault(place, "is too large a number")
+    return _NOTHING
+
+
+def _plain(match: re.Match[str]) -> str:
+    return " or ".join(_NAMES.get(name, f"`{name}`") for name in match[1].split(" | "))
 
 
 def did_you_mean(name: str, known: Any) -> str:
@@ -22,50 +112,9 @@ def did_you_mean(name: str, known: Any) -> str:
     return f", did you mean {names[close[0]]}?" if close else f"; known: {', '.join(map(str, known))}"
 
 
-def faults(value: Any, shape: Any, place: str) -> Iterator[Fault]:
-    """What is wrong with `value`, in the order of the file."""
-    kind = _strip(shape)
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        yield from _table_faults(value, kind, place)
-    elif get_origin(kind) is list and isinstance(value, list):
-        yield from _limits(value, shape, place)
-        for index, item in enumerate(value):
-            yield from faults(item, get_args(kind)[0], f"{place}[{index}]")
-    elif get_origin(kind) is dict and isinstance(value, dict):
-        for key, item in value.items():
-            yield from faults(item, get_args(kind)[1], join(place, key))
-    else:
-        yield from _limits(value, shape, place)
-
-
-def _table_faults(value: Any, kind: type[msgspec.Struct], place: str) -> Iterator[Fault]:
-    if not isinstance(value, Mapping):
-        yield Fault(place, f"expected a table, got {_kind(value)}")
-        return
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    for key, item in value.items():
-        if key in fields:
-            yield from faults(item, fields[key].type, join(place, key))
-        else:
-            yield Fault(join(place, key), f"unknown key{did_you_mean(key, fields)}")
-    for key, field in fields.items():
-        if field.required and key not in value:
-            yield Fault(join(place, key), "missing")
-
-
-def _limits(value: Any, shape: Any, place: str) -> Iterator[Fault]:
-    try:
-        msgspec.convert(value, shape)
-    except msgspec.ValidationError as error:
-        text, _, _ = str(error).partition(" - at `$")
-        for name, plain in _NAMES.items():
-            text = text.replace(f"`{name}`", plain)
-        hint = did_you_mean(value, literals) if (literals := _literals(shape)) and isinstance(value, str) else ""
-        yield Fault(place, text[:1].lower() + text[1:] + hint)
-
-
 def join(place: str, key: str) -> str:
-    plain = key.replace("_", "").replace("-", "").isalnum()
+    """The place of a key below `place`, in quotes where TOML would want them."""
+    plain = re.fullmatch(r"[A-Za-z0-9_-]+", key)
     name = key if plain else f'"{key}"'
     return f"{place}.{name}" if place else name
 
@@ -91,4 +140,4 @@ def _literals(shape: Any) -> list[str]:
 
 
 def _kind(value: Any) -> str:
-    return {dict: "a table", list: "a list", str: "a string", bool: "true or false"}.get(type(value), "a number")
+    return _KINDS.get(type(value).__name__, "something else")

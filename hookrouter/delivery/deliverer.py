@@ -1,45 +1,74 @@
 """A control delivery: at most three attempts within the deadline, then an answer or a clear reason why there is none.
 
 Rules:
-- The deadline covers everything: connecting, sending, every byte of the answer, and the pauses between attempts.
-- An open breaker answers at once. An endpoint that is asked by its breaker's probe is asked by that one delivery only.
+- The deadline covers everything: waiting for a turn, connecting, sending, every byte of the answer, the pauses between.
+- An open breaker answers at once, also a delivery that is between two attempts. A probe gets one attempt: the endpoint
+  has been failing, and somebody is on the line.
 - A wrong answer is a failed attempt that is not made again: the endpoint would answer the same.
+- At most `MOST_IN_FLIGHT` deliveries are with one endpoint; a hanging one does not take every file descriptor.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from hookrouter.clock import Clock
-from hookrouter.delivery.breaker import Breaker
+from hookrouter.delivery.breaker import Admission, Breaker
 from hookrouter.delivery.envelope import Message
 from hookrouter.delivery.outcome import Answered, Attempt, Unanswered
-from hookrouter.delivery.retry import next_delay, succeeded
+from hookrouter.delivery.retry import SHORTEST_ATTEMPT, next_delay, succeeded
 from hookrouter.delivery.sender import Sender
-from hookrouter.errors import AnswerRefused, Fault
+from hookrouter.errors import AnswerRefused
 from hookrouter.facts import BreakerChanged, DeliveryAttempted, DeliveryFinished, Facts, LateAnswer
 from hookrouter.routing.endpoint import Endpoint
 
 T = TypeVar("T")
+MOST_IN_FLIGHT = 256
 _NO_BODY = (202, 204, 205)
+_MOST_STATIONS = 1024
+_ENDED_BY_TIME = ("timeout", "refused_connection")
+_BROKEN = ("refused_connection", "reset", "timeout", "bad_response", "deadline", "too_large")
+
+
+class _Station:
+    """What is known of one endpoint."""
+
+    __slots__ = ("breaker", "turns", "url")
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.breaker = Breaker()
+        self.turns = asyncio.Semaphore(MOST_IN_FLIGHT)
+
+    @property
+    def remarkable(self) -> bool:
+        return bool(self.breaker.failures or self.breaker.state != "closed" or self.turns._value < MOST_IN_FLIGHT)
 
 
 class Deliverer:
-    """Delivers to control endpoints; one breaker per URL (without its query)."""
+    """Delivers to control endpoints. An endpoint is a URL without its query; `random` gives 0 to 1."""
 
     def __init__(self, sender: Sender, facts: Facts, clock: Clock, random: Callable[[], float]) -> None:
         self._sender = sender
         self._facts = facts
         self._clock = clock
         self._random = random
-        self._breakers: dict[str, Breaker] = {}
+        self._stations: dict[str, _Station] = {}
 
     def breaker(self, url: str) -> Breaker:
+        """The breaker of this URL's endpoint."""
+        return self._station(url).breaker
+
+    def _station(self, url: str) -> _Station:
         key = url.partition("?")[0]
-        found = self._breakers.get(key)
+        found = self._stations.get(key)
         if found is None:
-            found = self._breakers[key] = Breaker()
+            if len(self._stations) >= _MOST_STATIONS:  # URLs that answers made up: forget those with nothing to tell
+                self._stations = {url: station for url, station in self._stations.items() if station.remarkable}
+            found = self._stations[key] = _Station(key)
         return found
 
     async def control(
@@ -53,39 +82,74 @@ class Deliverer:
     ) -> Answered[T] | Unanswered:
         """The answer, or why there is none within `deadline` seconds. `decode` raises AnswerRefused."""
         started = self._clock.monotonic()
-        breaker = self.breaker(endpoint.url)
+        station = self._station(endpoint.url)
+        was = station.breaker.state
+        admission = station.breaker.admit(started)
+        self._told(station, changed=station.breaker.state != was)
         outcome: Answered[T] | Unanswered
-        if not breaker.allows(started):
+        if admission == "refused":
             outcome = Unanswered("breaker_open", url=endpoint.url)
         else:
             try:
-                outcome = await self._attempts(endpoint, message, started, deadline, decode)
+                outcome = await self._in_turn(station, admission, endpoint, message, started, deadline, decode)
             except BaseException:
-                breaker.abandoned()
+                station.breaker.abandoned(admission)
                 raise
-            self._judge(breaker, endpoint.url, outcome)
+            self._judge(station, admission, outcome)
         self._report(message, outcome, verbs)
         return outcome
 
+    async def _in_turn(
+        self,
+        station: _Station,
+        admission: Admission,
+        endpoint: Endpoint,
+        message: Message,
+        started: float,
+        deadline: float,
+        decode: Callable[[bytes, str], T],
+    ) -> Answered[T] | Unanswered:
+        try:
+            async with asyncio.timeout(deadline if station.turns.locked() else None):
+                await station.turns.acquire()
+        except TimeoutError:
+            detail = f"{MOST_IN_FLIGHT} deliveries were waiting for this endpoint"
+            return Unanswered("deadline", None, 0, self._clock.monotonic() - started, detail, (), endpoint.url)
+        try:
+            return await self._attempts(station, admission, endpoint, message, started, deadline, decode)
+        finally:
+            station.turns.release()
+
     async def _attempts(
-        self, endpoint: Endpoint, message: Message, started: float, deadline: float, decode: Callable[[bytes, str], T]
+        self,
+        station: _Station,
+        admission: Admission,
+        endpoint: Endpoint,
+        message: Message,
+        started: float,
+        deadline: float,
+        decode: Callable[[bytes, str], T],
     ) -> Answered[T] | Unanswered:
         number = 1
+        late = partial(self._came_late, message)
         while True:
-            left = deadline - (self._clock.monotonic() - started)
-            attempt = await self._sender.attempt(endpoint, message, number, min(endpoint.timeout, left), left)
+            left = max(SHORTEST_ATTEMPT, deadline - (self._clock.monotonic() - started))
+            attempt = await self._sender.attempt(endpoint, message, number, min(endpoint.timeout, left), left, late)
             self._attempted(endpoint, message, attempt)
             seconds = self._clock.monotonic() - started
-            if seconds > deadline and attempt.reason == "response":
-                self._facts.emit(LateAnswer(message.id, message.call, message.route))
-                return Unanswered("deadline", attempt.status, number, seconds, "the answer came late", (), endpoint.url)
             if succeeded(attempt):
-                return self._decode(endpoint, attempt, seconds, decode)
-            delay = next_delay(attempt, deadline - seconds, self._random())
+                if seconds <= deadline:
+                    return self._decode(endpoint, attempt, seconds, decode)
+                self._came_late(message)
+                return Unanswered("deadline", attempt.status, number, seconds, "the answer came late", (), endpoint.url)
+            delay = None if admission == "probe" else next_delay(attempt, deadline - seconds, self._random())
             if delay is None:
-                reason = "status" if attempt.reason == "response" else attempt.reason
-                return Unanswered(reason, attempt.status, number, seconds, attempt.detail, (), endpoint.url)
-            await self._clock.sleep(delay)
+                return _unanswered(endpoint, attempt, seconds, deadline)
+            if delay:
+                await self._clock.sleep(delay)
+            if station.breaker.state == "open":
+                seconds = self._clock.monotonic() - started
+                return Unanswered("breaker_open", attempt.status, number, seconds, attempt.detail, (), endpoint.url)
             number += 1
 
     def _decode(
@@ -99,16 +163,23 @@ class Deliverer:
                 "refused_answer", attempt.status, attempt.number, seconds, str(error), error.faults, endpoint.url
             )
 
-    def _judge(self, breaker: Breaker, url: str, outcome: Answered[T] | Unanswered) -> None:
+    def _judge(self, station: _Station, admission: Admission, outcome: Answered[T] | Unanswered) -> None:
         """Whether the endpoint works: an answer does, however wrong or refused; no answer, 429 and 5xx do not."""
+        if isinstance(outcome, Unanswered) and outcome.reason == "breaker_open":
+            return  # the others have judged
         broken = isinstance(outcome, Unanswered) and (
-            outcome.reason in ("refused_connection", "reset", "timeout", "bad_response", "deadline", "too_large")
-            or (outcome.status or 0) >= 500
-            or outcome.status == 429
+            outcome.reason in _BROKEN or (outcome.status or 0) >= 500 or outcome.status == 429
         )
-        changed = breaker.failed(self._clock.monotonic()) if broken else breaker.succeeded()
+        breaker = station.breaker
+        changed = breaker.failed(self._clock.monotonic(), admission) if broken else breaker.succeeded()
+        self._told(station, changed=changed)
+
+    def _told(self, station: _Station, *, changed: bool) -> None:
         if changed:
-            self._facts.emit(BreakerChanged(url.partition("?")[0], breaker.state))
+            self._facts.emit(BreakerChanged(station.url, station.breaker.state))
+
+    def _came_late(self, message: Message) -> None:
+        self._facts.emit(LateAnswer(message.id, message.call, message.route))
 
     def _attempted(self, endpoint: Endpoint, message: Message, attempt: Attempt) -> None:
         self._facts.emit(
@@ -153,4 +224,8 @@ class Deliverer:
         )
 
 
-__all__ = ["Deliverer", "Fault"]
+def _unanswered(endpoint: Endpoint, attempt: Attempt, seconds: float, deadline: float) -> Unanswered:
+    reason: str = "status" if attempt.reason == "response" else attempt.reason
+    if reason in _ENDED_BY_TIME and seconds >= deadline - 0.005:
+        reason = "deadline"
+    return Unanswered(reason, attempt.status, attempt.number, seconds, attempt.detail, (), endpoint.url)

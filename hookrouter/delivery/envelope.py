@@ -20,6 +20,7 @@ from hookrouter.delivery.signing import sign
 from hookrouter.routing.endpoint import Endpoint
 
 USER_AGENT = f"hookrouter/{__version__}"
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F))).replace('"', "").replace("%", "")
 
 
 class CallContext(msgspec.Struct, frozen=True, gc=False):
@@ -91,14 +92,22 @@ def traceparent(id: str, call: str, attempt: int) -> str:
     return f"00-{trace}-{span}-01"
 
 
+_OURS = ("webhook-", "hookrouter-", "ce-", "content-")
+
+
 def headers(
     endpoint: Endpoint, message: Message, attempt: int, now: float, deadline_ms: int | None
 ) -> list[tuple[str, str]]:
-    """The request's headers for attempt number `attempt` (from 1) at `now` (seconds since the epoch)."""
+    """The request's headers for attempt number `attempt` (from 1) at `now` (seconds since the epoch).
+
+    `deadline_ms`: what is left of the deadline, None where there is none. The route's own headers replace ours of the
+    same name, but none that the contract defines.
+    """
     timestamp = int(now)
     found = [
         ("content-type", "application/json"),
         ("user-agent", USER_AGENT),
+        ("accept-encoding", "identity"),
         ("webhook-id", message.id),
         ("webhook-timestamp", str(timestamp)),
         ("hookrouter-attempt", str(attempt)),
@@ -107,25 +116,45 @@ def headers(
     if endpoint.secrets:
         found.append(("webhook-signature", sign(message.id, timestamp, message.body, endpoint.secrets)))
     if deadline_ms is not None:
-        found.append(("hookrouter-deadline-ms", str(deadline_ms)))
+        found.append(("hookrouter-deadline-ms", str(max(1, deadline_ms))))
     if message.kind == "control":
         found.append(("prefer", "reply"))
     if endpoint.format == "cloudevents":
         found.extend(cloud_headers(message))
-    found.extend(endpoint.headers)
+    if endpoint.headers:
+        theirs = [(name, value) for name, value in endpoint.headers if not name.lower().startswith(_OURS)]
+        names = {name.lower() for name, _ in theirs}
+        found = [(name, value) for name, value in found if name not in names] + theirs
     return found
 
 
+class _CallPeek(msgspec.Struct):
+    asterisk: str = ""
+
+
+class _Peek(msgspec.Struct):
+    """What the `ce-*` headers repeat of a body."""
+
+    timestamp: str = ""
+    call: _CallPeek = msgspec.field(default_factory=_CallPeek)
+
+
+_peek = msgspec.json.Decoder(_Peek).decode
+
+
 def cloud_headers(message: Message) -> Sequence[tuple[str, str]]:
-    """The `ce-*` headers, binary mode. Values are percent-encoded as the binding asks."""
+    """The `ce-*` headers, binary mode. Source: CloudEvents 1.0.2, HTTP protocol binding, 3.1.3.2 (percent-encoding)."""
+    time, asterisk = message.time, message.asterisk
+    if not time or not asterisk:  # a delivery from the disk is its body and its ids
+        peek = _peek(message.body)
+        time, asterisk = time or peek.timestamp, asterisk or peek.call.asterisk
     found = [
         ("ce-specversion", "1.0"),
         ("ce-id", message.id),
         ("ce-type", f"org.asterisk.ari.{message.type}"),
-        ("ce-source", f"/asterisk/{quote(message.asterisk or 'unknown')}"),
+        ("ce-source", f"/asterisk/{quote(asterisk, safe='')}" if asterisk else "/asterisk"),
+        ("ce-time", time),
     ]
-    if message.time:
-        found.append(("ce-time", message.time))
     if message.call:
-        found.append(("ce-subject", quote(message.call, safe="!#$&'()*+,-./:;<=>?@[]^_`{|}~")))
+        found.append(("ce-subject", quote(message.call, safe=_PRINTABLE)))
     return found

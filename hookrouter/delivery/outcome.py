@@ -21,7 +21,11 @@ Reason = Literal[
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One HTTP request and what came of it. `retry_after` is in seconds, None where the answer named none."""
+    """One HTTP request and what came of it. `retry_after` is in seconds, None where the answer named none.
+
+    `stale`: a `reset` of a kept connection before a byte of the answer: the endpoint had most likely closed it before
+    the request came, and the next attempt need not wait.
+    """
 
     number: int
     reason: Reason
@@ -31,6 +35,7 @@ class Attempt(msgspec.Struct, frozen=True):
     retry_after: float | None = None
     seconds: float = 0.0
     detail: str = ""
+    stale: bool = False
 
 
 class Answered(msgspec.Struct, Generic[T], frozen=True):
@@ -45,7 +50,7 @@ class Unanswered(msgspec.Struct, frozen=True):
     """A control delivery that did not: why, and (for a refused answer) every fault.
 
     `reason` is an attempt's reason, or `status` (a status that is not retried, or still failing at the end),
-    `refused_answer` (the answer was read and is wrong), `breaker_open`, `deadline`.
+    `refused_answer` (the answer was read and is wrong), `breaker_open`, `deadline` (it ended the last attempt).
     """
 
     reason: str

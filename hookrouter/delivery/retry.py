@@ -1,10 +1,11 @@
 """Which control attempt is followed by another: the contract's table, as data.
 
-The notify table is in schedule.py. Source: the contract, Delivery; RFC 9110 (`Retry-After`).
+The notify table is in schedule.py. Source: the contract, Delivery; RFC 9110, 10.2.3 (`Retry-After`).
 """
 
 from __future__ import annotations
 
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from hookrouter.delivery.outcome import Attempt
@@ -13,6 +14,7 @@ MAX_ATTEMPTS = 3
 RETRIED_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 RETRIED_REASONS = frozenset({"refused_connection", "reset", "timeout"})
 FIRST_DELAY = 0.1
+SHORTEST_ATTEMPT = 0.05
 LONGEST_RETRY_AFTER = 36_000.0
 
 
@@ -21,19 +23,25 @@ def succeeded(attempt: Attempt) -> bool:
     return attempt.reason == "response" and attempt.status is not None and 200 <= attempt.status < 300
 
 
-def next_delay(attempt: Attempt, left: float, jitter: float) -> float | None:
-    """Seconds until the next attempt, None where there is none. `left`: seconds of the deadline; `jitter`: 0 to 1."""
-    if attempt.number >= MAX_ATTEMPTS:
-        return None
+def retried(attempt: Attempt) -> bool:
+    """Whether the table says that another attempt may end better, however many there were."""
     if attempt.reason == "response":
-        if attempt.status not in RETRIED_STATUSES:
-            return None
-    elif attempt.reason not in RETRIED_REASONS:
+        return attempt.status in RETRIED_STATUSES
+    return attempt.reason in RETRIED_REASONS
+
+
+def next_delay(attempt: Attempt, left: float, jitter: float) -> float | None:
+    """Seconds until the next attempt, None where there is none. `left`: seconds of the deadline; `jitter`: 0 to 1.
+
+    100 to 200 ms after the first attempt, 200 to 400 ms after the second; `Retry-After` if it is longer; none at all
+    after a stale connection. No attempt is begun that would have less than `SHORTEST_ATTEMPT` of the deadline.
+    """
+    if attempt.number >= MAX_ATTEMPTS or not retried(attempt):
         return None
-    delay = FIRST_DELAY * 2 ** (attempt.number - 1) * (1 + jitter)
+    delay = 0.0 if attempt.stale else FIRST_DELAY * 2.0 ** (attempt.number - 1) * (1 + jitter)
     if attempt.retry_after is not None:
         delay = max(delay, attempt.retry_after)
-    return delay if delay < left else None
+    return delay if delay + SHORTEST_ATTEMPT <= left else None
 
 
 def parse_retry_after(value: str, now: float) -> float | None:
@@ -43,12 +51,11 @@ def parse_retry_after(value: str, now: float) -> float | None:
     120.0
     """
     text = value.strip()
-    if not text:
-        return None
     if text.isascii() and text.isdigit():
-        return min(float(text[:9]), LONGEST_RETRY_AFTER)
+        return min(float(text[:20]), LONGEST_RETRY_AFTER)
     try:
         at = parsedate_to_datetime(text)
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return min(max(0.0, at.timestamp() - now), LONGEST_RETRY_AFTER)
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
-    return min(max(0.0, at.timestamp() - now), LONGEST_RETRY_AFTER)

@@ -1,22 +1,27 @@
-"""One HTTP attempt of one delivery, from signing to the last byte of the answer; never raises for the endpoint's sake."""
+"""One HTTP attempt of one delivery, from signing to the last byte of the answer; never raises for the endpoint's sake.
+
+Rules: a status that is not 2xx says all there is to say, its body is of no interest; a 2xx is only as good as its whole
+body. Time starts with the attempt, getting a token included.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import time
+from collections.abc import Callable
 
 import httpx
 
 from hookrouter.clock import Clock
+from hookrouter.delivery.auth import Authorizer
 from hookrouter.delivery.envelope import Message, headers
 from hookrouter.delivery.outcome import Attempt, Reason
 from hookrouter.delivery.retry import parse_retry_after
-from hookrouter.errors import ConfigurationError, Fault
-from hookrouter.http import NOT_SENT, Http, TooLarge
-from hookrouter.routing.endpoint import Auth, Endpoint
+from hookrouter.errors import ConfigurationError
+from hookrouter.http import NOT_SENT, Http, HttpReply, StaleConnection, TooLarge
+from hookrouter.routing.endpoint import Endpoint
 
 MAX_ANSWER_BYTES = 256 * 1024
+_MOST_DETAIL = 300
 
 
 class Sender:
@@ -25,108 +30,65 @@ class Sender:
     def __init__(self, http: Http, clock: Clock) -> None:
         self._http = http
         self._clock = clock
-        self._signers: dict[Auth, httpx.Auth] = {}
+        self._authorizer = Authorizer()
 
     async def attempt(
-        self, endpoint: Endpoint, message: Message, number: int, timeout: float, left: float | None
+        self,
+        endpoint: Endpoint,
+        message: Message,
+        number: int,
+        timeout: float,
+        left: float | None,
+        late: Callable[[], None] | None = None,
     ) -> Attempt:
-        """Attempt `number` (from 1), within `timeout` seconds. `left`: seconds of the deadline, None for notify."""
-        started = self._clock.monotonic()
-        now = self._clock.now()
-        deadline_ms = None if left is None else int(left * 1000)
-        wanted = headers(endpoint, message, number, now, deadline_ms)
+        """Attempt `number` (from 1), within `timeout` seconds. `left`: seconds of the deadline, None for notify.
+
+        `late` is called when the answer comes after all, too late.
+        """
+        started, now = self._clock.monotonic(), self._clock.now()
+        wanted = headers(endpoint, message, number, now, None if left is None else int(left * 1000))
         reason: Reason
         try:
-            wanted.extend(await self._authorize(endpoint, message.body, wanted))
+            if endpoint.auth is not None:
+                async with asyncio.timeout(timeout):
+                    wanted += await self._authorizer.headers(endpoint.auth, endpoint.url, wanted, message.body)
+                timeout -= self._clock.monotonic() - started
             reply = await self._http.send(
-                "POST", endpoint.url, wanted, message.body, timeout=timeout, limit=MAX_ANSWER_BYTES
+                "POST", endpoint.url, wanted, message.body, timeout=timeout, limit=MAX_ANSWER_BYTES, late=late
             )
+            return _read(number, reply, self._clock.monotonic() - started, now)
         except TooLarge as error:
+            if not 200 <= error.status < 300:
+                return Attempt(number, "response", error.status, seconds=self._clock.monotonic() - started)
             reason, detail = "too_large", str(error)
-        except NOT_SENT as error:
-            reason, detail = "refused_connection", str(error)
+        except (*NOT_SENT, httpx.InvalidURL, ConfigurationError, TimeoutError) as error:
+            reason, detail = "refused_connection", str(error) or "no authorization in time"
         except httpx.TimeoutException as error:
             reason, detail = "timeout", str(error)
-        except (httpx.RemoteProtocolError, httpx.InvalidURL) as error:
+        except httpx.RemoteProtocolError as error:
             reason, detail = "bad_response", str(error)
         except httpx.TransportError as error:
-            reason, detail = "reset", str(error)
-        else:
-            return self._read(number, reply.status, reply, self._clock.monotonic() - started, now)
-        return Attempt(number, reason, seconds=self._clock.monotonic() - started, detail=detail[:300])
-
-    def _read(self, number: int, status: int, reply: object, seconds: float, now: float) -> Attempt:
-        from hookrouter.http import HttpReply
-
-        assert isinstance(reply, HttpReply)
-        if reply.header("content-encoding", "identity") not in ("identity", ""):
-            return Attempt(
-                number,
-                "bad_response",
-                status,
-                seconds=seconds,
-                detail=f"content-encoding `{reply.header('content-encoding')}` was not asked for",
-            )
-        after = reply.headers.get("retry-after")
-        return Attempt(
-            number,
-            "response",
-            status,
-            reply.header("content-type"),
-            reply.body,
-            None if after is None else parse_retry_after(after, now),
-            seconds,
-        )
-
-    async def _authorize(self, endpoint: Endpoint, body: bytes, sent: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        auth = endpoint.auth
-        if auth is None:
-            return []
-        if auth.type == "basic":
-            token = base64.b64encode(f"{auth.username}:{auth.password}".encode()).decode()
-            return [("authorization", f"Basic {token}")]
-        if auth.type == "bearer":
-            return [("authorization", f"Bearer {auth.token}")]
-        return await self._signed(endpoint, auth, body, sent)
-
-    async def _signed(
-        self, endpoint: Endpoint, auth: Auth, body: bytes, sent: list[tuple[str, str]]
-    ) -> list[tuple[str, str]]:
-        """OAuth2 and AWS signatures, by the extra `oauth`: what its flow adds to the request."""
-        signer = self._signers.get(auth)
-        if signer is None:
-            signer = self._signers[auth] = _signer(auth)
-        request = httpx.Request("POST", endpoint.url, headers=sent, content=body)
-        before = set(request.headers)
-
-        def flow() -> httpx.Request:
-            return next(signer.sync_auth_flow(request))
-
-        signed = await asyncio.to_thread(flow)
-        return [(name, value) for name, value in signed.headers.items() if name not in before]
+            seconds, stale = self._clock.monotonic() - started, isinstance(error, StaleConnection)
+            return Attempt(number, "reset", seconds=seconds, detail=str(error)[:_MOST_DETAIL], stale=stale)
+        return Attempt(number, reason, seconds=self._clock.monotonic() - started, detail=detail[:_MOST_DETAIL])
 
 
-def _signer(auth: Auth) -> httpx.Auth:
-    options = dict(auth.options)
-    try:
-        import httpx_auth  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        message = f'auth type "{auth.type}" needs the extra: pip install "hookrouter[oauth]"'
-        raise ConfigurationError([Fault("auth.type", message)]) from None
-    if auth.type == "aws-sigv4":
-        found: httpx.Auth = httpx_auth.AWS4Auth(
-            access_id=options["access_key_id"],
-            secret_key=options["secret_access_key"],
-            service=options.get("service", "lambda"),
-            region=options["region"],
-        )
-        return found
-    return httpx_auth.OAuth2ClientCredentials(  # type: ignore[no-any-return]
-        token_url=options["token_url"],
-        client_id=options["client_id"],
-        client_secret=options["client_secret"],
-        **({"scope": options["scope"]} if "scope" in options else {}),
+def _read(number: int, reply: HttpReply, seconds: float, now: float) -> Attempt:
+    found = reply.headers
+    after = found.get("retry-after")
+    encoding = found.get("content-encoding", "identity")
+    if encoding not in ("identity", "") and 200 <= reply.status < 300:
+        detail = f"content-encoding `{encoding[:40]}` was not asked for: answer without compression"
+        return Attempt(number, "bad_response", reply.status, seconds=seconds, detail=detail)
+    return Attempt(
+        number,
+        "response",
+        reply.status,
+        found.get("content-type", ""),
+        reply.body,
+        None if after is None else parse_retry_after(after, now),
+        seconds,
     )
 
 
-__all__ = ["MAX_ANSWER_BYTES", "Message", "Sender", "time"]
+__all__ = ["MAX_ANSWER_BYTES", "Message", "Sender"]

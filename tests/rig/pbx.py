@@ -1,8 +1,13 @@
-"""Callers of a PBX, by ARI alone: the same on the real Asterisk and on the simulator."""
+"""Callers of a PBX, by ARI alone: the same on the real Asterisk and on the simulator.
+
+A caller is the other half of a Local channel. By default it is in a Stasis app of the test's own, and so under its hand
+(`press`); otherwise it runs an extension of the context `callers`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +21,42 @@ class Pbx:
     def __init__(self, url: str, username: str = "hookrouter", password: str = "hookrouter") -> None:
         self.url, self.username, self.password = url, username, password
 
+    def _authorization(self) -> str:
+        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
     async def __aenter__(self) -> Pbx:
-        self.session = aiohttp.ClientSession(auth=aiohttp.BasicAuth(self.username, self.password))
+        self.session = aiohttp.ClientSession(headers={"authorization": self._authorization()})
+        self.hand = f"hand{secrets.token_hex(4)}"
+        self.events: list[dict[str, Any]] = []
+        self.changed = asyncio.Condition()
+        self._socket = await self.session.ws_connect(f"ws{self.url.removeprefix('http')}/ari/events?app={self.hand}")
+        self._reader = asyncio.create_task(self._read())
         return self
 
+    async def _read(self) -> None:
+        async for message in self._socket:
+            self.events.append(message.json())
+            async with self.changed:
+                self.changed.notify_all()
+
     async def __aexit__(self, *_: object) -> None:
+        self._reader.cancel()
+        await asyncio.gather(self._reader, return_exceptions=True)
+        await self._socket.close()
         await self.session.close()
+
+    async def event(self, type: str, channel: str, timeout: float = 10.0, count: int = 1) -> dict[str, Any]:
+        """The `count`-th event of this type on a caller's far half."""
+
+        def found() -> list[dict[str, Any]]:
+            return [e for e in self.events if e["type"] == type and e.get("channel", {}).get("id") == channel]
+
+        try:
+            async with asyncio.timeout(timeout), self.changed:
+                await self.changed.wait_for(lambda: len(found()) >= count)
+        except TimeoutError:
+            raise TimeoutError(f"no {type} of {channel}; came: {[e['type'] for e in self.events]}") from None
+        return found()[count - 1]
 
     async def ari(self, method: str, path: str, body: Any = None, **params: str) -> tuple[int, Any]:
         async with self.session.request(method, f"{self.url}/ari/{path}", params=params, json=body) as reply:
@@ -29,7 +64,7 @@ class Pbx:
             return reply.status, (await reply.json(content_type=None) if text.strip() else None)
 
     async def call(
-        self, app: str, caller: str = "wait", *, args: str = "", number: str = "", variables: dict[str, str] | None = None
+        self, app: str, caller: str = "", *, args: str = "", number: str = "", variables: dict[str, str] | None = None
     ) -> Caller:
         """Somebody calls: the half that enters `app`, and the half of the caller (`callers` in the dialplan)."""
         id = f"test-{secrets.token_hex(5)}"
@@ -38,9 +73,7 @@ class Pbx:
             wanted["__ARGS"] = args
         params = {
             "endpoint": f"Local/call-{app}@in/n",
-            "context": "callers",
-            "extension": caller,
-            "priority": "1",
+            **({"context": "callers", "extension": caller, "priority": "1"} if caller else {"app": self.hand}),
             "otherChannelId": f"{id}-in",
             "timeout": "60",
         }
@@ -75,9 +108,19 @@ class Caller:
     far: str
 
     async def press(self, digits: str, **params: str) -> None:
-        status, body = await self.pbx.ari("POST", f"channels/{self.id}/dtmf", dtmf=digits) if False else (0, None)
-        del status, body
-        raise NotImplementedError
+        """The caller presses keys: DTMF from the far half towards the app. The call must be answered."""
+        await self.answered()
+        wanted = {"dtmf": digits, "duration": "100", "between": "100", **params}
+        status, body = await self.pbx.ari("POST", f"channels/{self.far}/dtmf", **wanted)
+        assert status == 204, (status, body)
+
+    async def answered(self) -> None:
+        """Waits until somebody has answered."""
+        await self.pbx.event("StasisStart", self.far)
+
+    async def heard_digit(self, count: int = 1) -> str:
+        """The `count`-th DTMF digit that reached the caller."""
+        return str((await self.pbx.event("ChannelDtmfReceived", self.far, count=count))["digit"])
 
     async def hangup(self) -> None:
         await self.pbx.ari("DELETE", f"channels/{self.far}")
