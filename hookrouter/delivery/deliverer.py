@@ -43,6 +43,16 @@ class _Station:
         self.breaker = Breaker()
         self.turns = asyncio.Semaphore(MOST_IN_FLIGHT)
 
+    async def enter(self, timeout: float) -> bool:
+        """Waits for its turn, at most `timeout` seconds; whether it came. `turns.release()` ends it."""
+        if not self.turns.locked():
+            return await self.turns.acquire()
+        try:
+            async with asyncio.timeout(timeout):
+                return await self.turns.acquire()
+        except TimeoutError:
+            return False
+
     @property
     def remarkable(self) -> bool:
         return bool(self.breaker.failures or self.breaker.state != "closed" or self.turns._value < MOST_IN_FLIGHT)
@@ -86,20 +96,16 @@ class Deliverer:
         was = station.breaker.state
         admission = station.breaker.admit(started)
         self._told(station, changed=station.breaker.state != was)
-        outcome: Answered[T] | Unanswered
-        if admission == "refused":
-            outcome = Unanswered("breaker_open", url=endpoint.url)
-        else:
-            try:
-                outcome = await self._in_turn(station, admission, endpoint, message, started, deadline, decode)
-            except BaseException:
-                station.breaker.abandoned(admission)
-                raise
-            self._judge(station, admission, outcome)
+        try:
+            outcome = await self._outcome(station, admission, endpoint, message, started, deadline, decode)
+        except BaseException:
+            station.breaker.abandoned(admission)
+            raise
+        self._judge(station, admission, outcome)
         self._report(message, outcome, verbs)
         return outcome
 
-    async def _in_turn(
+    async def _outcome(
         self,
         station: _Station,
         admission: Admission,
@@ -109,11 +115,10 @@ class Deliverer:
         deadline: float,
         decode: Callable[[bytes, str], T],
     ) -> Answered[T] | Unanswered:
-        try:
-            async with asyncio.timeout(deadline if station.turns.locked() else None):
-                await station.turns.acquire()
-        except TimeoutError:
-            detail = f"{MOST_IN_FLIGHT} deliveries were waiting for this endpoint"
+        if admission == "refused":
+            return Unanswered("breaker_open", url=endpoint.url)
+        if not await station.enter(deadline):
+            detail = f"{MOST_IN_FLIGHT} deliveries were with this endpoint already"
             return Unanswered("deadline", None, 0, self._clock.monotonic() - started, detail, (), endpoint.url)
         try:
             return await self._attempts(station, admission, endpoint, message, started, deadline, decode)
