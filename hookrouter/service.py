@@ -124,9 +124,9 @@ class Service:
         if serve:
             await self._serve()
         if self._load is not None and self._path is not None:
-            files = [self._path, *map(Path, self.config.files)]
-            changed = changes(files, self._stop)
-            watching = watch(self._path, self._load, self._take_up_routes, self.facts, changed)
+            path = self._path
+            changed = changes(lambda: [path, *map(Path, self.config.files)], self._stop)
+            watching = watch(path, self._load, self._take_up_routes, self.facts, changed)
             self._tasks.append(asyncio.create_task(watching, name="routes.toml"))
         self.facts.emit(RoutesLoaded(str(self._path or "routes.toml"), len(self.config.routes)))
 
@@ -231,7 +231,7 @@ class Service:
         ):  # fmt: skip
             message = "changes outside [[routes]] are taken up by a restart"
             self.facts.emit(Warned("routes", message))
-        self.config = msgspec.structs.replace(self.config, routes=config.routes)
+        self.config = msgspec.structs.replace(self.config, routes=config.routes, files=config.files)
         self.flow.table = config.routes
         for live in self.board:
             route = config.routes.by_name(live.call.route)
@@ -259,7 +259,8 @@ class Service:
         if delivery.url:
             endpoint = msgspec.structs.replace(endpoint, url=delivery.url)
         message = Message(delivery.id, delivery.type, delivery.body, "notify", delivery.call, route.name)
-        return await self._sender.attempt(endpoint, message, number, max(endpoint.timeout, _NOTIFY_TIMEOUT), None)
+        timeout = endpoint.timeout if route.mode == "notify" else max(endpoint.timeout, _NOTIFY_TIMEOUT)
+        return await self._sender.attempt(endpoint, message, number, timeout, None)
 
     # ---- what the web asks for (hookrouter.web.app.Router) ----------------------------------------------------
 

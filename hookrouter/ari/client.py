@@ -111,7 +111,7 @@ class AriClient:
         self.state = "connecting"
         self.version = ""
         self.startup_time = startup_time
-        self.subscriptions: set[str] = set()
+        self.subscriptions: set[str] = set(settings.subscribe)
         self._on_event = on_event
         self._on_link = on_link
         self._on_connected = on_connected

@@ -16,3 +16,4 @@ class AsteriskSettings(msgspec.Struct, frozen=True):
     password: str = ""
     apps: tuple[str, ...] = ("hookrouter",)
     mode: Literal["connect", "listen"] = "connect"
+    subscribe: tuple[str, ...] = ()

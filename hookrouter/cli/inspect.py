@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from hookrouter.cli.options import FAILED, config_option, load_or_exit
-from hookrouter.config.shapes import routes_schema
+from hookrouter.config.schema import routes_schema
 from hookrouter.live_check import check_live
 from hookrouter.schemas import actions_schema, openapi_document
 

@@ -81,7 +81,7 @@ def _table(value: Any, kind: type[msgspec.Struct], place: str, findings: Finding
 
 
 def _list(value: list[Any], shape: Any, kind: Any, place: str, findings: Findings) -> Any:
-    limits = [meta for meta in getattr(shape, "__metadata__", ()) if isinstance(meta, msgspec.Meta)]
+    limits = _limits(shape)
     size = _leaf([None] * len(value), Annotated[(list[Any], *limits)] if limits else list[Any], place, findings)
     items = [collect(item, get_args(kind)[0], f"{place}[{index}]", findings) for index, item in enumerate(value)]
     return _NOTHING if size is _NOTHING or any(item is _NOTHING for item in items) else items
@@ -102,7 +102,8 @@ def _leaf(value: Any, shape: Any, place: str, findings: Findings) -> Any:
 
 
 def _plain(match: re.Match[str]) -> str:
-    return " or ".join(_NAMES.get(name, f"`{name}`") for name in match[1].split(" | "))
+    names = [name for name in match[1].split(" | ") if name != "null"]  # which TOML has not
+    return " or ".join(_NAMES.get(name, f"`{name}`") for name in names)
 
 
 def did_you_mean(name: str, known: Any) -> str:
@@ -131,6 +132,16 @@ def _strip(shape: Any) -> Any:
             shape = parts[0]
         else:
             return shape
+
+
+def _limits(shape: Any) -> list[msgspec.Meta]:
+    """What is demanded of a list as a whole."""
+    found = [meta for meta in getattr(shape, "__metadata__", ()) if isinstance(meta, msgspec.Meta)]
+    if hasattr(shape, "__metadata__"):
+        return found + _limits(shape.__origin__)
+    if get_origin(shape) in (Union, types.UnionType):
+        return [meta for part in get_args(shape) for meta in _limits(part)]
+    return found
 
 
 def _literals(shape: Any) -> list[str]:

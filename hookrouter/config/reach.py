@@ -41,7 +41,8 @@ def _names_nobody(route: Route, key: str, known: Sequence[str], findings: Findin
     for condition in route.conditions:
         if condition.key == key and not any(map(condition.holds_for, known)):
             findings.warn(
-                f"routes[{route.index}].match.{key}", f"fits nothing that is configured ({', '.join(known)}): never true"
+                f"routes[{route.index}].match.{key}",
+                f"fits nothing that is configured ({', '.join(known)}): never true",
             )
 
 
@@ -50,7 +51,7 @@ def _unknown_fields(route: Route, findings: Findings) -> None:
     types = event_types()
     if route.events is not None and not route.events <= types.keys():
         return  # results of the router's own have fields of their own
-    known = sorted({field for name in route.events or types for field in types[name]} | {"type"})
+    known = sorted({field for name in route.events or types for field in types[name]} | {"channel"})
     for condition in route.conditions:
         if not condition.own and condition.path[0] not in known:
             hint = did_you_mean(condition.path[0], [*known, "app", "args", "asterisk"])

@@ -1,4 +1,8 @@
-"""Takes up an edited routes.toml without a restart; a bad edit is reported and the old routes stay."""
+"""Takes up an edited routes.toml without a restart; a bad edit is reported and the old routes stay.
+
+Rules: the folders of the files are watched, not the files: editors and orchestrators put new files in the place of old
+ones. Which files belong to the configuration is asked again after each change: an edit may name another secret's file.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +12,38 @@ from pathlib import Path
 
 import watchfiles
 
-from hookrouter.config.loader import Config
+from hookrouter.config.values import Config
 from hookrouter.errors import ConfigurationError
 from hookrouter.facts import Facts, RoutesLoaded, RoutesRefused
 
+_MOUNTED = "..data"  # the link that Kubernetes turns to the new version of a mounted secret or file
+_DEBOUNCE_MS = 200  # an editor's several steps are one change
+_STEP_MS = 50
 
-async def changes(paths: Iterable[Path], stop: asyncio.Event) -> AsyncIterator[None]:
-    """Yields after each change of one of the files; their folders are watched, as editors replace files."""
-    wanted = {path.resolve() for path in paths}
-    folders = {path.parent for path in wanted}
-    async for found in watchfiles.awatch(*folders, stop_event=stop, debounce=200, step=50, recursive=False):
-        if any(Path(name).resolve() in wanted or Path(name).name == "..data" for _, name in found):
-            yield None
+
+async def changes(files: Callable[[], Iterable[Path]], stop: asyncio.Event) -> AsyncIterator[None]:
+    """Yields after each change of one of the files, until `stop` is set. Folders that do not exist are not watched."""
+    while not stop.is_set():
+        folders = _folders(files())
+        if not folders:
+            await stop.wait()
+            return
+        async for found in watchfiles.awatch(
+            *folders, stop_event=stop, debounce=_DEBOUNCE_MS, step=_STEP_MS, recursive=False
+        ):
+            if _concerns({Path(name) for _, name in found}, files()):
+                yield None
+                if _folders(files()) != folders:
+                    break
+
+
+def _folders(files: Iterable[Path]) -> set[Path]:
+    return {folder for path in files for folder in (path.absolute().parent, path.resolve().parent) if folder.is_dir()}
+
+
+def _concerns(changed: set[Path], files: Iterable[Path]) -> bool:
+    wanted = {name for path in files for name in (path.absolute(), path.resolve())}
+    return any(path in wanted or path.resolve() in wanted or path.name == _MOUNTED for path in changed)
 
 
 async def watch(
@@ -29,7 +53,7 @@ async def watch(
     facts: Facts,
     changed: AsyncIterator[None],
 ) -> None:
-    """Loads at each change and hands a good configuration to `take_up`."""
+    """Loads at each change and hands a good configuration to `take_up`; ends when `changed` does."""
     async for _ in changed:
         try:
             config = load()
