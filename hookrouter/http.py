@@ -181,7 +181,7 @@ class Http:
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()  # the one used last: the others may end
-            if connection.reusable and self._loop.time() - connection.idle_since < self._keepalive:
+            if connection.quiet and self._loop.time() - connection.idle_since < self._keepalive:
                 return connection
             connection.abort()
         return None

@@ -12,6 +12,7 @@ Source: RFC 9112.
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Literal
 
@@ -70,7 +71,12 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        return self._keep and self._stage == "idle" and self._transport is not None and not self._transport.is_closing()
+        return self._keep and self._stage == "idle"
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it is as its last answer left it: no byte and no end of the connection is waiting to be read."""
+        return self.reusable and not self._poll(0)
 
     async def exchange(self, request: bytes, limit: int, timeout: float) -> HttpReply:
         """Sends `request` and reads the answer, up to `limit` bytes within `timeout` seconds.
@@ -121,6 +127,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
         self._keep = True
+        poll = select.poll()
+        poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self._poll = poll.poll
 
     def data_received(self, data: bytes) -> None:
         if self._stage in ("idle", "over"):  # nobody asked
