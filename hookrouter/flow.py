@@ -88,7 +88,8 @@ class Flow:
             for live in lives:
                 self.runner.turn(live, lambda turn: turn.on_event(event))
         self._facts.emit(EventReceived(event.asterisk, head.type, event.id, lives[0].call.id if lives else ""))
-        self._notify(event, lives[0] if lives else None)
+        if not (lives and head.type in ("StasisStart", "StasisEnd") and head.channel and lives[0].call.id != head.channel.id):
+            self._notify(event, lives[0] if lives else None)
 
     # ---- who wants it -----------------------------------------------------------------------------------------
 

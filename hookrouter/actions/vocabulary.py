@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Union
 from hookrouter.actions.answer import Answer, Progress, Ring, RingStop
 from hookrouter.actions.base import Action, Run
 from hookrouter.actions.bridge import Bridge, Bridged
+from hookrouter.actions.dial import Dial
 from hookrouter.actions.dtmf import SendDtmf
 from hookrouter.actions.gather import Gather
 from hookrouter.actions.function import Fetch, SetState, UserEvent
@@ -43,6 +44,7 @@ VERBS: tuple[type[Action], ...] = (
     SilenceStop,
     SetVariable,
     GetVariable,
+    Dial,
     Bridge,
     Continue,
     Move,

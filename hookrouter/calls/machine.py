@@ -121,8 +121,8 @@ class Turn:
             call.up = True
         if own and head.type == "ChannelDtmfReceived" and not call.ended:
             call.digits += head.digit
-        if self._wants(event.type):
-            self._put(event)
+        if self._wants(event.type) and (own or head.type not in ("StasisStart", "StasisEnd")):
+            self._put(event)  # a leg that comes or goes is no call that begins or ends
         for program in list(call.programs.values()):
             if program.run is not None and program.id in call.programs:
                 program.run.on_event(event, self._doer(self, program))
