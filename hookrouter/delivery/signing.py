@@ -79,6 +79,6 @@ def verify(
     given = [part for part in signature.split(" ") if part.startswith("v1,")]
     if not given:
         return "webhook-signature has no `v1,` signature"
-    if any(hmac.compare_digest(one, other) for one in given for other in wanted):
+    if any(hmac.compare_digest(one.encode(), other.encode()) for one in given for other in wanted):
         return None
     return "no signature fits: is it the same secret, and are these the exact bytes of the body?"
