@@ -64,17 +64,34 @@ class Condition(msgspec.Struct, frozen=True):
 
     def holds(self, event: Any) -> bool:
         """Whether the decoded ARI event has a value that fits at the path."""
-        return any(pattern.fits(found) for found in values_at(event, self.path) for pattern in self.patterns)
+        found = event
+        for name in self.path:
+            if type(found) is not dict or name not in found:
+                return self._holds_somewhere(event)
+            found = found[name]
+        if type(found) is list:
+            return self._holds_somewhere(event)
+        return _any_fits(self.patterns, found)
+
+    def _holds_somewhere(self, event: Any) -> bool:
+        return any(_any_fits(self.patterns, found) for found in values_at(event, self.path))
 
     def holds_for(self, text: str) -> bool:
         """Whether the name of an app, or of an Asterisk, fits."""
-        return any(pattern.fits(text) for pattern in self.patterns)
+        return _any_fits(self.patterns, text)
 
     def holds_for_args(self, args: Sequence[str]) -> bool:
         """Whether the call entered the app with these arguments first."""
-        return len(args) >= len(self.args) and all(
-            any(pattern.fits(given) for pattern in wanted) for wanted, given in zip(self.args, args, strict=False)
-        )
+        if len(args) < len(self.args):
+            return False
+        return all(map(_any_fits, self.args, args))
+
+
+def _any_fits(patterns: Sequence[Pattern], found: Any) -> bool:
+    for pattern in patterns:  # noqa: SIM110 - a generator would cost as much as the match
+        if pattern.fits(found):
+            return True
+    return False
 
 
 def values_at(event: Any, path: Sequence[str]) -> Iterator[Any]:

@@ -127,7 +127,7 @@ def _fitting(
         if candidate.paths:
             if event is None:
                 event = _whole(raw, call)
-            if not all(condition.holds(event) for condition in candidate.paths):
+            if not _paths_hold(candidate.paths, event):
                 continue
         found.append(candidate.route)
     return found
@@ -142,6 +142,13 @@ def _own_hold(conditions: Sequence[Condition], asterisk: str, head: Head, call: 
         else:
             holds = condition.holds_for_args(head.args or (call.args if call else ()))
         if not holds:
+            return False
+    return True
+
+
+def _paths_hold(conditions: Sequence[Condition], event: Any) -> bool:
+    for condition in conditions:  # noqa: SIM110 - a generator would cost as much as the match
+        if not condition.holds(event):
             return False
     return True
 
