@@ -96,8 +96,6 @@ def _leaf(value: Any, shape: Any, place: str, findings: Findings) -> Any:
         literals = _literals(shape)
         hint = did_you_mean(value, literals) if literals and isinstance(value, str) else ""
         findings.fault(place + path.rstrip("`"), text[:1].lower() + text[1:] + hint)
-    except OverflowError:
-        findings.fault(place, "is too large a number")
     return _NOTHING
 
 

@@ -15,6 +15,8 @@ from hookrouter.config.collecting import Findings, join
 
 _VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}|(\{[^}]*\}?))")
 
+_SURROGATE = re.compile("[\ud800-\udfff]")  # how Python holds bytes of the environment that are no text
+
 
 def fill_in(value: Any, environ: Mapping[str, str], place: str, findings: Findings) -> Any:
     """The same value with the environment in its strings; keys stay as they are."""
@@ -33,7 +35,9 @@ def fill_in(value: Any, environ: Mapping[str, str], place: str, findings: Findin
             hint = "write ${NAME} or ${NAME:-default}, or $$ for a dollar sign"
             findings.fault(place, f"`${odd}` is no variable; {hint}")
         elif name in environ and (environ[name] or default is None):
-            return environ[name]
+            if not _SURROGATE.search(environ[name]):
+                return environ[name]
+            findings.fault(place, f"the variable {name} is not UTF-8")
         elif default is not None:
             return str(default)
         else:

@@ -227,8 +227,6 @@ class RouteBuilder:
         except AnswerRefused as refused:
             for fault in refused.faults:
                 self._findings.fault(place + _as_place(fault.place), fault.message)
-        except (msgspec.MsgspecError, OverflowError, RecursionError, TypeError) as error:
-            self._findings.fault(place, f"cannot be written as JSON: {error}")
         return ()
 
 
