@@ -174,7 +174,7 @@ class RouteShape(Shape, frozen=True):
     ] = None
     secret_file: Annotated[Text | None, says("A file with the secret, or several, one a line.")] = None
     headers: Annotated[dict[str, str], says("Sent with every request.")] = field(default_factory=dict)
-    auth: Annotated[AuthTable | None, says("See below.")] = None
+    auth: Annotated[AuthTable | None, says("How the endpoint knows us, beside the signature.")] = None
     timeout: Annotated[
         Seconds | None,
         says("Seconds for one attempt; never more than the deadline. For notify the default is 15."),
@@ -182,7 +182,9 @@ class RouteShape(Shape, frozen=True):
     deadline: Annotated[Seconds, says("Seconds for all attempts together: somebody is on the line. Control only.")] = (
         8.0
     )
-    fallback: Annotated[FallbackTable | None, says("See below. Control only.")] = None
+    fallback: Annotated[
+        FallbackTable | None, says("What the caller gets when no attempt succeeded by the deadline. Control only.")
+    ] = None
     while_waiting: Annotated[
         list[Action], says("Actions for the caller after one second without an answer. Control only.")
     ] = field(default_factory=list)
