@@ -26,8 +26,9 @@ _NEEDED = {
     "basic": ("username", "password"),
     "bearer": ("token",),
     "oauth2": ("token_url", "client_id", "client_secret"),
-    "aws-sigv4": ("access_key_id", "secret_access_key", "region", "service"),
+    "aws-sigv4": ("access_key_id", "secret_access_key", "region"),
 }
+_MAY = {"oauth2": ("scope",), "aws-sigv4": ("service", "session_token")}
 _SECRET_KEYS = ("password", "token", "client_secret", "secret_access_key")
 _OURS = re.compile(
     r"webhook-.*|hookrouter-.*|ce-.*|content-type|content-length|host|transfer-encoding|connection|prefer"
@@ -157,11 +158,13 @@ class RouteBuilder:
         for key in needed:
             if key not in given and not self._findings.has(f"{place}.{key}_file"):
                 self._findings.fault(f"{place}.{key}", f'missing: type "{table.type}" needs it')
-        taken = {*needed, "scope"} if table.type == "oauth2" else set(needed)
+        taken = {*needed, *_MAY.get(table.type, ())}
         for key in sorted(given.keys() - taken):
             self._findings.fault(
                 f"{place}.{key}", f'type "{table.type}" has no use for it; it takes {", ".join(needed)}'
             )
+        if not re.fullmatch(r"[!-~]*", given.get("token", "")):
+            self._findings.fault(f"{place}.token", "goes into a header: ASCII without spaces")
         if "token_url" in given:
             check_url(f"{place}.token_url", given["token_url"], self._findings)
         if table.type in ("oauth2", "aws-sigv4") and not installed("httpx_auth"):

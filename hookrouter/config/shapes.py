@@ -126,7 +126,10 @@ class AuthTable(Shape, frozen=True):
     secret_access_key: Annotated[Text | None, says("AWS.")] = None
     secret_access_key_file: Annotated[Text | None, says("A file that holds the secret access key.")] = None
     region: Annotated[Text | None, says("AWS, such as `eu-central-1`.")] = None
-    service: Annotated[Text | None, says("AWS: `lambda` for a function URL, `execute-api` for an API gateway.")] = None
+    service: Annotated[
+        Text | None, says("AWS: `lambda` (the default) for a function's URL, `execute-api` for an API gateway.")
+    ] = None
+    session_token: Annotated[Text | None, says("AWS, with temporary credentials.")] = None
 
 
 class FallbackTable(Shape, frozen=True):
