@@ -1,7 +1,9 @@
 """One HTTP/1.1 connection, client side: a request at a time, its whole answer, and exactly what went wrong.
 
 Rules:
-- The parsing is llhttp's (httptools). What it refuses is a `RemoteProtocolError`; interim answers (1xx) are passed over.
+- The parsing is llhttp's (httptools). What it refuses is a `RemoteProtocolError`.
+- Interim answers (100, 102, 103) are passed over. Any other 1xx, and one of these with content, was meant as the answer:
+  it is taken for that, so that nobody waits for another one until time is up.
 - An answer is read up to a limit, counted as it arrives: head, chunk sizes and trailers count too. Then the connection
   is cut. Nothing is decompressed.
 - A connection is used again only if the answer was complete, allows it, and not one byte came after it.
@@ -20,6 +22,8 @@ import httptools
 import httpx
 import msgspec
 
+_INTERIM = (100, 102, 103)
+_CONTENT = frozenset({"content-length", "transfer-encoding"})
 _MOST_HEAD = 64 * 1024
 _MOST_OVERHEAD = 8  # a body in chunks of one byte has six bytes for each
 
@@ -172,9 +176,16 @@ class Connection(asyncio.Protocol):
             self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        if self._stage != "head" or self._interim():
+        if self._stage != "head":
+            return
+        status = self._parser.get_status_code()
+        if status in _INTERIM and not (_CONTENT & self._headers.keys()):
             return
         self._stage = "body"
+        if status < 200:
+            self._keep = False
+            self._complete()
+            return
         length = self._headers.get("content-length")
         if length is not None and int(length) > self._limit:
             self._too_large(f"the answer has {length} bytes; at most {self._limit} are read")
@@ -189,16 +200,12 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self._stage == "body":
-            self._keep = self._parser.should_keep_alive() and self._parser.get_status_code() != 101
+            self._keep = self._parser.should_keep_alive()
             self._complete()
         elif self._stage == "head":  # an interim answer
             self._stage = "waiting"
 
     # ----
-
-    def _interim(self) -> bool:
-        status: int = self._parser.get_status_code()
-        return 100 <= status < 200 and status != 101
 
     def _ends_with_connection(self) -> bool:
         return "content-length" not in self._headers and "chunked" not in self._headers.get("transfer-encoding", "")

@@ -128,6 +128,8 @@ async def test_what_may_have_been_received(http: Http, behave: Behaviour, error:
         pytest.param(b"HTTP/1.1 204 No Content\r\ncontent-length: 2\r\n\r\n[]", 204, b"", id="204 with a body"),
         pytest.param(b"HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nxyz", 101, b"", id="101"),
         pytest.param(b"HTTP/1.1 101 Switching\r\ncontent-length: 2\r\n\r\n[]", 101, b"", id="101 by mistake"),
+        pytest.param(b"HTTP/1.1 103 Hints\r\ncontent-length: 2\r\n\r\n[]", 103, b"", id="interim with content"),
+        pytest.param(b"HTTP/1.1 150 X\r\n\r\n", 150, b"", id="unknown interim"),
         pytest.param(b"HTTP/1.1 302 Found\r\nlocation: /b\r\ncontent-length: 0\r\n\r\n", 302, b"", id="redirect"),
     ],
 )
