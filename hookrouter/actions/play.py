@@ -80,6 +80,7 @@ class PlayRun(Run, tag="play"):
     played: int = 0
     digit: str = ""
     asked: int = 0
+    lost: bool = False  # its end may have been told while nobody listened
 
     def start(self, do: Do) -> None:
         self._play(do)
@@ -90,6 +91,7 @@ class PlayRun(Run, tag="play"):
             do.disown(self.playback)
         self.playback = do.new_id("playback")
         self.asked = 0
+        self.lost = False
         do.own("playback", self.playback)
         params = {
             name: value
@@ -111,14 +113,17 @@ class PlayRun(Run, tag="play"):
             if 200 <= reply.status < 300:
                 uris = asterisk_media(do.action.media)
                 do.after(_CHECK_DELAY if all(uri.startswith(_KNOWN) for uri in uris) else _DOUBT_DELAY, "check")
-            elif reply.fate == "unknown":
+            elif reply.fate == "unknown":  # it is not played again: it may have been heard
+                self.lost = True
                 do.after(_DOUBT_DELAY, "check")
             else:
                 fail_with(do, reply, "play")
         elif name == "check":
             if reply.status == 404:
                 self.asked += 1
-                if self.asked > 1:
+                if self.asked > 1 and self.lost:
+                    self._played(do)
+                elif self.asked > 1:
                     media = do.action.media
                     do.fail("media_failed", f"Asterisk ended the playback of {media} without a word: no such media?")
                 else:  # its end may be on its way
@@ -134,13 +139,7 @@ class PlayRun(Run, tag="play"):
             if head.playback.state == "failed":
                 do.after(_HANGUP_GRACE, "failed")
                 return
-            self.played += 1
-            loop = do.action.loop
-            if self.digit or (loop and self.played >= loop):
-                do.disown(self.playback)
-                do.finish({"state": "done", "digit": self.digit} if self.digit else {"state": "done"})
-            else:
-                self._play(do)
+            self._played(do)
         elif (
             head.type == "ChannelDtmfReceived"
             and not self.digit
@@ -152,6 +151,15 @@ class PlayRun(Run, tag="play"):
             self.digit = head.digit
             do.take_digits()
             do.cast("playbacks.stop", playbackId=self.playback)
+
+    def _played(self, do: Do) -> None:
+        self.played += 1
+        loop = do.action.loop
+        if self.digit or (loop and self.played >= loop):
+            do.disown(self.playback)
+            do.finish({"state": "done", "digit": self.digit} if self.digit else {"state": "done"})
+        else:
+            self._play(do)
 
     def on_timer(self, name: str, do: Do) -> None:
         if name == "failed":
@@ -166,4 +174,5 @@ class PlayRun(Run, tag="play"):
         do.cast("playbacks.stop", playbackId=self.playback)
 
     def on_resume(self, do: Do) -> None:
+        self.lost = True
         do.after(0.0, "check")

@@ -306,7 +306,7 @@ class AriClient:
             return Reply(400, b'{"message":"no such operation"}')
         job = _Job(self, request, found, channel_busy, timeout, call)
         try:
-            if doubtful and (settled := await job.settle()) is not None:
+            if doubtful and (settled := await job.settle(doubtful=True)) is not None:
                 return settled
             try:
                 return await job.attempt(1)
@@ -409,8 +409,11 @@ class _Job:
             return settled
         raise Again(self.last.body)
 
-    async def settle(self) -> Reply | None:
-        """Whether it was done already: the reply to give, or None where it may be (re)sent."""
+    async def settle(self, *, doubtful: bool = False) -> Reply | None:
+        """Whether it was done already: the reply to give, or None where it may be (re)sent.
+
+        `doubtful`: long ago, perhaps. What is not there now may have come and gone, so only a bridge is made again.
+        """
         match self.found.repeat:
             case Repeat.SAFE | Repeat.GONE_IS_DONE:
                 return None
@@ -423,6 +426,8 @@ class _Job:
         match proved(self.request, answer.status):
             case True:
                 return Reply(200, answer.body, "proved")
+            case False if doubtful and not self.request.operation.startswith("bridges.create"):
+                return Reply(0, b"it may have been done before a restart, and be over", "unknown")
             case False:
                 return None if self.last.status == 0 or self.last.status in _PASSING else self.last
         return Reply(0, self.last.body, "unknown")

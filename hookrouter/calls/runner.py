@@ -40,7 +40,7 @@ from hookrouter.calls.machine import Turn
 from hookrouter.clock import Clock
 from hookrouter.delivery.outcome import Answered, Unanswered
 from hookrouter.errors import StoreError
-from hookrouter.facts import Facts
+from hookrouter.facts import Facts, Warned
 
 _HARMLESS = frozenset({Repeat.SAFE, Repeat.GONE_IS_DONE})
 
@@ -216,7 +216,12 @@ class Runner:
         self.turn(live, lambda turn: turn.on_reply(effect.key, reply))
 
     async def _send(self, live: Live, outgoing: Outgoing) -> None:
-        outcome = await self._outside.control(live, outgoing)
+        outcome: Answered[Answer] | Unanswered
+        try:
+            outcome = await self._outside.control(live, outgoing)
+        except Exception as error:  # noqa: BLE001  a mistake of ours must not leave the caller in silence either
+            outcome = Unanswered("internal_error", detail=f"{type(error).__name__}: {error}")
+            self._facts.emit(Warned("internal", f"delivering {outgoing.type}: {outcome.detail}", live.call.id))
         if isinstance(outcome, Answered):
             self.turn(live, lambda turn: turn.answered(outgoing.id, outcome.answer))
         else:

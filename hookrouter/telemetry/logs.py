@@ -65,7 +65,7 @@ def _fields(fact: Fact) -> dict[str, Any]:
         value = getattr(fact, name)
         if value is None or value == "" or value == () or value == {} or isinstance(value, bytes):
             continue
-        found[name] = round(value, 4) if isinstance(value, float) else value
+        found["event_id" if name == "event" else name] = round(value, 4) if isinstance(value, float) else value
     return found
 
 

@@ -273,7 +273,7 @@ password={PASSWORD}
 connection_type=persistent
 connection_timeout=1000
 reconnect_interval=300
-reconnect_attempts=4294967295
+reconnect_attempts=2000000000
 tls_enabled=no
 """
         for name, url in self.media_clients.items():

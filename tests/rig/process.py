@@ -1,0 +1,98 @@
+"""The router as its users run it: a process of its own, which can be killed at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RouterProcess:
+    """`hookrouter serve` with a routes.toml and a SQLite store in `folder`."""
+
+    def __init__(
+        self, folder: Path, url: str, app: str, routes: str, *, mode: str = "connect", store: str = "", more: str = ""
+    ) -> None:
+        self.folder = folder
+        self.port = free_port()
+        place = f'url = "{url}"' if url else ""
+        self.config = folder / "routes.toml"
+        self.config.write_text(
+            f'[asterisk.main]\n{place}\nusername = "hookrouter"\npassword = "hookrouter"\napps = ["{app}"]\n'
+            f'mode = "{mode}"\n{more}\n[server]\nlisten = "127.0.0.1:{self.port}"\n{routes}'
+        )
+        self.store = store or f"sqlite:///{folder}/state.db"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = folder / "router.log"
+
+    def start(self, **environment: str) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "hookrouter", "serve", "-c", str(self.config), "--store", self.store],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                env=os.environ | {"HOOKROUTER_LOG": "text"} | environment, cwd=self.folder,
+            )  # fmt: skip
+
+    async def ready(self, timeout: float = 15.0) -> None:
+        """Waits until every Asterisk is connected and every call has been looked at."""
+        async with aiohttp.ClientSession() as session:
+            try:
+                async with asyncio.timeout(timeout):
+                    while True:
+                        try:
+                            async with session.get(f"http://127.0.0.1:{self.port}/readyz") as reply:
+                                if reply.status == 200:
+                                    return
+                        except aiohttp.ClientError:
+                            pass
+                        assert self.process is not None
+                        if self.process.poll() is not None:
+                            break
+                        await asyncio.sleep(0.02)
+            except TimeoutError:
+                pass
+        raise AssertionError(f"the router is not ready:\n{self.log.read_text()[-4000:]}")
+
+    async def get(self, path: str) -> Any:
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{self.port}{path}") as reply:
+            return await reply.json()
+
+    def kill(self) -> None:
+        """SIGKILL, at once."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def terminate(self, timeout: float = 5.0) -> int:
+        """SIGTERM; the exit status. Raises TimeoutExpired where it takes longer than `timeout`."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(timeout)
+        self.process = None
+        return status
+
+    async def __aenter__(self) -> RouterProcess:
+        self.start()
+        try:
+            await self.ready()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.kill()
