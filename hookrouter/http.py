@@ -2,7 +2,7 @@
 
 Rules:
 - httpx's types are the interface; any `httpx.AsyncBaseTransport` will do (tests hand in `MockTransport`). By default
-  requests go over kept connections of our own (`http1.py`): half of what aiohttp costs, a quarter of httpx over it.
+  requests go over kept connections of our own (`http1.py`), a quarter of what aiohttp costs (benchmarks/post.py).
 - `ConnectError`, `ConnectTimeout` and `LocalProtocolError` mean that nothing was sent. `ReadError`, `ReadTimeout` and
   `RemoteProtocolError` mean that the request may have been received, and acted on. Nothing is sent again here.
 - No redirects, no cookies, no proxies from the environment, no decompression: an answer has as many bytes as it says.

@@ -28,7 +28,7 @@ _MOST_HEAD = 64 * 1024
 _MOST_OVERHEAD = 8  # a body in chunks of one byte has six bytes for each
 
 
-class TooLarge(httpx.DecodingError):
+class TooLarge(httpx.ReadError):
     """The answer is longer than the limit, and the connection was cut. `status` is the answer's."""
 
     status: int = 0
@@ -103,6 +103,7 @@ class Connection(asyncio.Protocol):
             self.abort()
             raise
         self._timer.cancel()
+        self._done, self._body = None, []
         if self._keep:
             self._stage, self.idle_since = "idle", self._loop.time()
         else:
