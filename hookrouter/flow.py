@@ -14,6 +14,7 @@ import msgspec
 
 from hookrouter.actions.decode import Answer, decode_answer
 from hookrouter.actions.urls import resolve
+from hookrouter.ari.client import Reply
 from hookrouter.ari.events import Event, Ref, make_event, rfc3339
 from hookrouter.calls.board import Board, Live
 from hookrouter.calls.call import Call, Outgoing
@@ -30,6 +31,7 @@ from hookrouter.errors import AnswerRefused, Fault
 from hookrouter.facts import CallStarted, EventReceived, Facts, Warned
 from hookrouter.routing.endpoint import NO_ROUTE, Route
 from hookrouter.routing.table import RouteTable
+from hookrouter.speech import Speech, SpeechFailed
 
 _REMEMBERED = 20_000
 _CONTINUE = (b'{"action":"continue"}',)
@@ -39,6 +41,7 @@ class Flow:
     """Takes every event of every Asterisk; all in the event loop's thread, nothing here waits."""
 
     runner: Runner
+    speech: Speech | None = None
 
     def __init__(
         self, board: Board, table: RouteTable, deliverer: Deliverer, notifier: Notifier, facts: Facts, clock: Clock
@@ -88,13 +91,20 @@ class Flow:
             for live in lives:
                 self.runner.turn(live, lambda turn: turn.on_event(event))
         self._facts.emit(EventReceived(event.asterisk, head.type, event.id, lives[0].call.id if lives else ""))
-        if not (lives and head.type in ("StasisStart", "StasisEnd") and head.channel and lives[0].call.id != head.channel.id):
+        if not (
+            lives and head.type in ("StasisStart", "StasisEnd") and head.channel and lives[0].call.id != head.channel.id
+        ):
             self._notify(event, lives[0] if lives else None)
 
     # ---- who wants it -----------------------------------------------------------------------------------------
 
     def _stasis_start(self, event: Event, channel: Ref) -> Sequence[Live]:
         live = self.board.of(event.asterisk, channel.id)
+        if (event.asterisk, channel.id) in self.announced:
+            began = self._begin(event, channel)
+            if live is not None and live is not began:  # who asked for it is told that it was answered
+                self.runner.turn(live, lambda turn: turn.on_event(event))
+            return [began]
         if live is not None and (live.call.id != channel.id or live.away):
             self.runner.turn(live, lambda turn: turn.on_event(event))
             return [live]
@@ -104,6 +114,8 @@ class Flow:
 
     def _begin(self, event: Event, channel: Ref) -> Live:
         announced = self.announced.pop((event.asterisk, channel.id), None)
+        if announced is not None:
+            self.on_announced(event.asterisk, Announce(channel.id, "", (), None))
         route = self.table.by_name(announced.route) if announced else None
         steps: Sequence[bytes] = announced.steps if announced else ()
         if route is None:
@@ -163,7 +175,11 @@ class Flow:
 
     def announce(self, live: Live, announced: Announce) -> None:
         """A channel of ours that becomes a call of its own."""
-        self.announced[(live.call.asterisk, announced.channel)] = announced
+        key = (live.call.asterisk, announced.channel)
+        if announced.route:
+            self.announced[key] = announced
+        else:
+            self.announced.pop(key, None)
         self.on_announced(live.call.asterisk, announced)
 
     def _enqueue(
@@ -198,6 +214,15 @@ class Flow:
         key = f"notify:{route}"
         call.sequences[key] = sequence = call.sequences.get(key, 0) + 1
         return CallContext(call.id, call.asterisk, call.app, route, sequence, call.state)
+
+    async def speak(self, text: str, lang: str, voice: str) -> Reply:
+        """Text to speech, for `say`."""
+        if self.speech is None:
+            return Reply(501, b'{"message":"no [speech] in routes.toml: it names the program that speaks"}')
+        try:
+            return Reply(200, msgspec.json.encode({"media": await self.speech.say(text, lang, voice)}))
+        except SpeechFailed as error:
+            return Reply(502, msgspec.json.encode({"message": str(error)}))
 
     # ---- they answer ------------------------------------------------------------------------------------------
 

@@ -108,7 +108,8 @@ class Resumer:
 
     async def _look_at(self, client: AriClient, live: Live, present: set[str]) -> None:
         call = live.call
-        if not call.ended and call.id not in present and not live.away:
+        away = live.away and await self._status(client, "channels.get", channelId=call.id) != 404
+        if not call.ended and call.id not in present and not away:
             self._resume(live)
             self._end(live, "hangup")
             return

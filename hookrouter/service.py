@@ -38,6 +38,7 @@ from hookrouter.http import Http
 from hookrouter.resume import Resumer
 from hookrouter.routing.endpoint import NO_ROUTE, Route
 from hookrouter.schemas import openapi_document
+from hookrouter.speech import Speech
 from hookrouter.store import Retention, Store, open_store
 from hookrouter.telemetry.metrics import Metrics
 from hookrouter.telemetry.timeline import Timelines
@@ -111,6 +112,8 @@ class Service:
         self.runner = Runner(self.board, self.clients, self.store, self.flow, self.facts, self._clock)
         self.flow.runner = self.runner
         self.flow.on_announced = self._keep_announced
+        if self.config.speech is not None:
+            self.flow.speech = Speech(self.config.speech, self._http)
         self.resumer = Resumer(self.board, self.flow, self.runner, self.facts, self._clock)
         self.metrics_of.watch_queue(self._queues)
         meta = await self.store.load_meta()
@@ -216,7 +219,7 @@ class Service:
                 self.flow.announced[(asterisk, announced.channel)] = announced
 
     def _keep_announced(self, asterisk: str, announced: Announce) -> None:
-        value = msgspec.msgpack.encode((asterisk, announced))
+        value = msgspec.msgpack.encode((asterisk, announced)) if announced.route else None
         self.store.put_meta(f"announced/{asterisk}/{announced.channel}", value)
 
     # ---- routes -----------------------------------------------------------------------------------------------
@@ -334,6 +337,10 @@ class Service:
             if status == 200:
                 break
         return status, kind, audio
+
+    def spoken(self, name: str) -> Path | None:
+        """The file of a spoken text, for Asterisk to fetch."""
+        return self.flow.speech.file(name) if self.flow.speech is not None else None
 
     def events(self) -> AsyncIterator[bytes]:
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(1000)

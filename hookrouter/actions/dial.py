@@ -233,9 +233,12 @@ class DialRun(Run, tag="dial"):
             self._entered(channel, do)
         elif head.type == "BridgeDestroyed" and head.bridge and head.bridge.id == self.bridge and self.joined_at:
             self._over("ended", do)
-        elif head.recording is not None and head.recording.name == self.recording:
-            if event.type in ("RecordingFinished", "RecordingFailed"):
-                self._recorded(head.recording.duration, event.type == "RecordingFinished", do)
+        elif (
+            head.recording is not None
+            and head.recording.name == self.recording
+            and event.type in ("RecordingFinished", "RecordingFailed")
+        ):
+            self._recorded(head.recording.duration, event.type == "RecordingFinished", do)
 
     def _dialled(self, channel: str, dialstatus: str, do: Do) -> None:
         if dialstatus == "ANSWER":

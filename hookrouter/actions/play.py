@@ -95,7 +95,7 @@ class PlayRun(Run, tag="play"):
         do.own("playback", self.playback)
         params = {
             name: value
-            for name, value in (("lang", action.lang), ("skipms", action.skipms), ("offsetms", action.offsetms))
+            for name, value in (("lang", self.lang_of(do)), ("skipms", action.skipms), ("offsetms", action.offsetms))
             if value is not None
         }
         do.request(
@@ -104,14 +104,22 @@ class PlayRun(Run, tag="play"):
             undo=("playbacks.stop", {"playbackId": self.playback}),
             channelId=do.channel,
             playbackId=self.playback,
-            media=asterisk_media(action.media),
+            media=self.media_of(do),
             **params,
         )
+
+    def media_of(self, do: Do) -> list[str]:
+        """What is played, as Asterisk wants it."""
+        return asterisk_media(do.action.media)
+
+    def lang_of(self, do: Do) -> str | None:
+        lang: str | None = do.action.lang
+        return lang
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
         if name == "play":
             if 200 <= reply.status < 300:
-                uris = asterisk_media(do.action.media)
+                uris = self.media_of(do)
                 do.after(_CHECK_DELAY if all(uri.startswith(_KNOWN) for uri in uris) else _DOUBT_DELAY, "check")
             elif reply.fate == "unknown":  # it is not played again: it may have been heard
                 self.lost = True
@@ -124,7 +132,7 @@ class PlayRun(Run, tag="play"):
                 if self.asked > 1 and self.lost:
                     self._played(do)
                 elif self.asked > 1:
-                    media = do.action.media
+                    media = ", ".join(self.media_of(do))
                     do.fail("media_failed", f"Asterisk ended the playback of {media} without a word: no such media?")
                 else:  # its end may be on its way
                     do.after(_DOUBT_DELAY, "check")
@@ -165,7 +173,7 @@ class PlayRun(Run, tag="play"):
         if name == "failed":
             do.fail(
                 "media_failed",
-                f"Asterisk could not play {do.action.media}: missing, unreadable or not in a format it knows",
+                f"Asterisk could not play {', '.join(self.media_of(do))}: missing, unreadable or not in a format it knows",
             )
         else:
             do.request("playbacks.get", "check", playbackId=self.playback)

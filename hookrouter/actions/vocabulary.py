@@ -8,15 +8,21 @@ from hookrouter.actions.answer import Answer, Progress, Ring, RingStop
 from hookrouter.actions.base import Action, Run
 from hookrouter.actions.bridge import Bridge, Bridged
 from hookrouter.actions.dial import Dial
+from hookrouter.actions.dialplan import Dialplan
 from hookrouter.actions.dtmf import SendDtmf
-from hookrouter.actions.gather import Gather
 from hookrouter.actions.function import Fetch, SetState, UserEvent
+from hookrouter.actions.gather import Gather
 from hookrouter.actions.leave import Continue, Hangup, Move, Redirect
+from hookrouter.actions.messages import DeviceState, Mailbox, Notify, SendMessage
 from hookrouter.actions.operation import OperationAction
+from hookrouter.actions.originate import Originate
 from hookrouter.actions.pause import Pause
 from hookrouter.actions.play import Play
 from hookrouter.actions.record import PauseRecording, Record, ResumeRecording, StartRecording, StopRecording
+from hookrouter.actions.say import Say
 from hookrouter.actions.sound import Hold, Moh, MohStop, Mute, Silence, SilenceStop, Unhold, Unmute
+from hookrouter.actions.spy import Spy
+from hookrouter.actions.stream import Stream
 from hookrouter.actions.variables import GetVariable, SetVariable
 
 VERBS: tuple[type[Action], ...] = (
@@ -27,6 +33,7 @@ VERBS: tuple[type[Action], ...] = (
     Hangup,
     Pause,
     Play,
+    Say,
     Gather,
     Record,
     StartRecording,
@@ -46,12 +53,20 @@ VERBS: tuple[type[Action], ...] = (
     GetVariable,
     Dial,
     Bridge,
+    Spy,
+    Stream,
+    Originate,
+    Dialplan,
     Continue,
     Move,
     Redirect,
     Fetch,
     SetState,
+    Notify,
     UserEvent,
+    DeviceState,
+    Mailbox,
+    SendMessage,
 )
 
 INTERNAL: tuple[type[Action], ...] = (Bridged,)

@@ -126,6 +126,8 @@ class Turn:
         for program in list(call.programs.values()):
             if program.run is not None and program.id in call.programs:
                 program.run.on_event(event, self._doer(self, program))
+        if own and head.type == "ChannelDestroyed" and not call.ended and self._borrowed(event):
+            self._end("hangup")  # in the dialplan that it was lent to
         if own and head.type == "StasisEnd" and not call.ended and not self._borrowed(event):
             self._end(call.end_reason)
         self._settle()

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from hookrouter.actions.base import Member, Peer, Reply
 from hookrouter.actions.decode import Answer
+from hookrouter.actions.say import SPEECH
 from hookrouter.ari.operations import Request, operation
 from hookrouter.ari.repeating import Repeat
 from hookrouter.calls.board import Board, Live
@@ -63,6 +64,10 @@ class Outside(Protocol):
     """The rest of the router, as far as calls need it; `hookrouter.flow.Flow` is it."""
 
     async def control(self, live: Live, outgoing: Outgoing) -> Answered[Answer] | Unanswered: ...
+    async def speak(self, text: str, lang: str, voice: str) -> Reply:
+        """200 and {"media": URI}, or what is wrong."""
+        ...
+
     def tell(self, live: Live, told: Tell) -> None: ...
     def push(self, live: Live, push: Push) -> None: ...
     def announce(self, live: Live, announced: Announce) -> None: ...
@@ -208,6 +213,10 @@ class Runner:
         task.add_done_callback(self._tasks.discard)
 
     async def _perform(self, live: Live, effect: Perform) -> None:
+        if effect.operation == SPEECH:
+            spoken = await self._outside.speak(**effect.params)
+            self.turn(live, lambda turn: turn.on_reply(effect.key, spoken))
+            return
         client = self._clients[live.call.asterisk]
         request = Request(effect.operation, effect.params)
         reply = await client.perform(

@@ -10,12 +10,13 @@ import asyncio
 import base64
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -47,6 +48,7 @@ class Router(Protocol):
     async def deliveries(self, query: dict[str, str]) -> list[dict[str, Any]]: ...
     async def replay(self, query: dict[str, str]) -> int: ...
     async def recording(self, asterisk: str, name: str) -> tuple[int, str, bytes]: ...
+    def spoken(self, name: str) -> Path | None: ...
     def events(self) -> AsyncIterator[bytes]: ...
     def inbound(self, name: str, username: str, password: str) -> Callable[[Any], Awaitable[None]] | None:
         """What serves a socket of the Asterisk `name`; None where there is no such, or the credentials are wrong."""
@@ -187,6 +189,10 @@ def create_app(router: Router) -> Starlette:
             return problem(status, "No recording", f"Asterisk has no stored recording `{name}` (status {status})")
         return Response(audio, media_type=kind)
 
+    async def spoken(request: Request) -> Response:
+        path = router.spoken(request.path_params["name"])
+        return FileResponse(path, media_type="audio/wav") if path else problem(404, "No such sound")
+
     async def events(request: Request) -> Response:
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(router.events(), media_type="text/event-stream", headers=headers)
@@ -212,6 +218,7 @@ def create_app(router: Router) -> Starlette:
             Route("/v1/deliveries/{id}/replay", replay, methods=["POST"]),
             Route("/v1/recordings/{name:path}", recording),
             Route("/v1/events", events),
+            Route("/speech/{name}", spoken),
             WebSocketRoute("/ari/{name}", inbound),
         ]
     )

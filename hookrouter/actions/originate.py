@@ -1,0 +1,102 @@
+"""originate: calls somebody, who becomes a call of their own.
+
+Rules: the new call belongs to `route` (default: this call's), or runs `actions` first; the same `id` twice is one call.
+Complete when it is answered or has failed, and then this call knows no more of it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from hookrouter.actions.base import Action, Do, Reply, Run, Steps, error_message
+from hookrouter.actions.dial import _CAUSES, _DIALSTATUS, Endpoint
+from hookrouter.ari.events import Event
+
+PREFIX = "hr-call-"
+
+
+class Originate(Action, frozen=True, tag="originate"):
+    """Calls an endpoint and makes it a call of its own when it answers."""
+
+    to: Endpoint
+    route: (
+        Annotated[str, Meta(description="The control route that owns the new call; default: this call's.")] | None
+    ) = None
+    actions: Annotated[Steps | None, Meta(description="What the new call does first, instead of a StasisStart.")] = None
+    caller_id: str | None = None
+    timeout: Annotated[int, Meta(ge=1, le=600, description="Seconds of ringing.")] = 30
+    variables: dict[str, str] = {}
+    state: Annotated[msgspec.Raw, Meta(description="The new call's state.", extra_json_schema={})] | None = None
+    url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
+
+    result: ClassVar[str | None] = "OriginateCompleted"
+    group: ClassVar[str] = "parties"
+    completes: ClassVar[str] = (
+        "When it is answered or not: `OriginateCompleted` {call, status: `answered` `busy` `noAnswer` `rejected` "
+        "`unavailable`, cause}."
+    )
+    examples: ClassVar[tuple[str, ...]] = (
+        '{"action": "originate", "to": "PJSIP/alice", "id": "callback-4711", "wait": false}',
+    )
+
+    def run(self) -> Run:
+        return OriginateRun()
+
+
+class OriginateRun(Run, tag="originate"):
+    channel: str = ""
+    status: str = ""
+
+    def start(self, do: Do) -> None:
+        action: Originate = do.action
+        self.channel = PREFIX + action.id if action.id else do.new_id("call").replace("hr-call-", PREFIX, 1)
+        do.own("originated", self.channel)
+        state = bytes(action.state) if action.state is not None else None
+        do.originate_call(self.channel, action.route or do.call.route, list(action.actions or []), state)
+        params: dict[str, Any] = {"timeout": action.timeout}
+        if action.caller_id:
+            params["callerId"] = action.caller_id
+        if action.variables:
+            params["variables"] = action.variables
+        do.request("channels.originateWithId", "originate", channelId=self.channel, endpoint=action.to, app=do.call.app,
+                   **params)  # fmt: skip
+
+    def on_reply(self, name: str, reply: Reply, do: Do) -> None:
+        if 200 <= reply.status < 300 or reply.fate == "unknown":
+            do.after(do.action.timeout + 5, "lost")
+        elif reply.status == 409:
+            self._done("answered", 0, do, already=True)  # the same id: it is called already
+        else:
+            do.originate_call(self.channel, "", (), None)
+            self._done("unavailable", 0, do, message=error_message(reply))
+
+    def on_event(self, event: Event, do: Do) -> None:
+        head = event.head
+        if head.type == "Dial" and head.peer is not None and head.peer.id == self.channel:
+            self.status = _DIALSTATUS.get(head.dialstatus, self.status)
+        elif head.channel is not None and head.channel.id == self.channel:
+            if head.type == "StasisStart":
+                self._done("answered", 0, do)
+            elif head.type == "ChannelDestroyed":
+                do.originate_call(self.channel, "", (), None)
+                self._done(self.status or _CAUSES.get(head.cause, "unavailable"), head.cause, do)
+
+    def on_timer(self, name: str, do: Do) -> None:
+        do.originate_call(self.channel, "", (), None)
+        self._done(self.status or "noAnswer", 0, do)
+
+    def _done(self, status: str, cause: int, do: Do, *, already: bool = False, message: str = "") -> None:
+        do.disown(self.channel)
+        data: dict[str, Any] = {"call": self.channel, "status": status, "cause": cause or None}
+        if already:
+            data["already"] = True
+        if message:
+            data["message"] = message
+        do.finish(data)
+
+    def on_hangup(self, do: Do) -> None:
+        do.disown(self.channel)
+        do.finish(told=True)

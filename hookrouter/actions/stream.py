@@ -1,0 +1,142 @@
+"""stream: the call's media to a program and back: a bot, a transcriber, a recorder of your own.
+
+Rules: `to` is a WebSocket client that Asterisk's websocket_client.conf names, or `rtp:HOST:PORT`, or
+`audiosocket:HOST:PORT`. The call is bridged with the media channel only once its media is up, so that nothing is said to
+nobody; a program that does not take it fails within two seconds.
+Source: Asterisk's channels.externalMedia, chan_websocket, chan_audiosocket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import NAMESPACE_URL, uuid5
+
+from msgspec import Meta
+
+from hookrouter.actions.base import Action, Do, Reply, Run, fail_with
+from hookrouter.ari.events import Event
+
+_UP_TIMEOUT = 2.0
+
+
+class Stream(Action, frozen=True, tag="stream"):
+    """Joins the call with a media stream until one of them ends."""
+
+    to: Annotated[
+        str,
+        Meta(
+            min_length=1, description="A client of websocket_client.conf, `rtp:HOST:PORT` or `audiosocket:HOST:PORT`."
+        ),
+    ]
+    format: Annotated[str, Meta(description="The codec.")] = "ulaw"
+    direction: Annotated[
+        Literal["both", "in", "out"], Meta(description="`in`: the program only hears; `out`: it only speaks.")
+    ] = "both"
+    metadata: Annotated[dict[str, str], Meta(description="Channel variables of the media channel.")] = {}
+    url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
+
+    result: ClassVar[str | None] = "StreamCompleted"
+    group: ClassVar[str] = "parties"
+    completes: ClassVar[str] = (
+        "When the stream or the call ends: `StreamCompleted` {reason: `ended` `hangup`, seconds}."
+    )
+    examples: ClassVar[tuple[str, ...]] = (
+        '{"action": "stream", "to": "bot", "format": "ulaw"}',
+        '{"action": "stream", "to": "rtp:127.0.0.1:9999"}',
+    )
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        kind, _, rest = self.to.partition(":")
+        if kind in ("rtp", "audiosocket") and not rest.rpartition(":")[2].isdigit():
+            yield "/to", f"`{self.to}` has no port; such as `{kind}:127.0.0.1:9999`"
+        if kind in ("ws", "wss", "http", "https"):
+            yield "/to", "name a client of Asterisk's websocket_client.conf, which holds the address"
+
+    def run(self) -> Run:
+        return StreamRun()
+
+
+class StreamRun(Run, tag="stream"):
+    channel: str = ""
+    bridge: str = ""
+    since: float = 0.0
+
+    def start(self, do: Do) -> None:
+        action: Stream = do.action
+        self.channel, self.bridge = do.new_id("media"), do.new_id("bridge")
+        do.own("leg", self.channel)
+        kind, _, rest = action.to.partition(":")
+        params: dict[str, Any] = {"external_host": rest, "encapsulation": "rtp", "transport": "udp"}
+        if kind == "audiosocket":
+            params = {"external_host": rest, "encapsulation": "audiosocket", "transport": "tcp",
+                      "data": str(uuid5(NAMESPACE_URL, f"{do.call.id}/{self.channel}"))}  # fmt: skip
+        elif kind != "rtp":
+            params = {"external_host": action.to, "encapsulation": "none", "transport": "websocket"}
+        if action.metadata:
+            params["variables"] = action.metadata
+        do.after(_UP_TIMEOUT, "up")
+        do.request("channels.externalMedia", "media", undo=("channels.hangup", {"channelId": self.channel}),
+                   channelId=self.channel, app=do.call.app, format=action.format, connection_type="client",
+                   direction="both", **params)  # fmt: skip
+
+    def on_reply(self, name: str, reply: Reply, do: Do) -> None:
+        if not 200 <= reply.status < 300:
+            if reply.fate != "unknown":
+                self._release(do)
+                fail_with(do, reply, f"stream to {do.action.to}")
+        elif name == "media" and b'"state":"Up"' in reply.body.replace(b" ", b""):
+            self._join(do)
+        elif name == "bridge":
+            do.request("bridges.addChannel", "add", bridgeId=self.bridge, channel=[do.channel])
+            do.request("bridges.addChannel", "add media", bridgeId=self.bridge, channel=[self.channel])
+            if do.action.direction == "in":
+                do.cast("channels.mute", channelId=self.channel, direction="in")
+            elif do.action.direction == "out":
+                do.cast("channels.mute", channelId=self.channel, direction="out")
+        elif name == "add":
+            self.since = do.now
+
+    def _join(self, do: Do) -> None:
+        if self.bridge in do.owned:
+            return
+        do.cancel("up")
+        do.own("bridge", self.bridge)
+        do.request("bridges.createWithId", "bridge", undo=("bridges.destroy", {"bridgeId": self.bridge}),
+                   bridgeId=self.bridge, type="mixing", name=f"stream {do.call.id}")  # fmt: skip
+
+    def on_event(self, event: Event, do: Do) -> None:
+        head = event.head
+        if head.channel is None or head.channel.id != self.channel:
+            return
+        if head.type in ("StasisStart", "ChannelStateChange") and head.channel.state == "Up":
+            self._join(do)
+        elif head.type == "ChannelDestroyed":
+            do.disown(self.channel)
+            if self.since:
+                self._finish("ended", do)
+            else:
+                self._release(do)
+                do.fail("stream_refused", f"nobody takes the stream at {do.action.to} (cause {head.cause})")
+
+    def on_timer(self, name: str, do: Do) -> None:
+        self._release(do)
+        do.fail("stream_refused", f"the media to {do.action.to} was not up within {_UP_TIMEOUT:g} s")
+
+    def _finish(self, reason: str, do: Do) -> None:
+        self._release(do)
+        do.finish({"reason": reason, "seconds": round(do.now - self.since, 3) if self.since else 0.0})
+
+    def _release(self, do: Do) -> None:
+        if self.channel in do.owned:
+            do.cast("channels.hangup", channelId=self.channel)
+            do.disown(self.channel)
+        if self.bridge in do.owned:
+            do.cast("bridges.destroy", bridgeId=self.bridge)
+            do.disown(self.bridge)
+
+    def stop(self, do: Do) -> None:
+        self._release(do)
+
+    def on_hangup(self, do: Do) -> None:
+        self._finish("hangup", do)
