@@ -130,7 +130,8 @@ class Reply(Protocol):
     def fate(self) -> str: ...
 
 
-Outcome = Literal["done", "failed", "stopped"]
+Outcome = Literal["done", "failed", "left"]
+"""How a child program ended: by itself, by a failure (`do.error`), or by a `hangup` (or the like) of its channel."""
 
 
 class CallView(Protocol):

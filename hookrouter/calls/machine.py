@@ -527,6 +527,11 @@ class Turn:
             self.arm(":leave", LEAVE_TIMEOUT)
         elif program.kind in ("detached", "beside"):
             self._remove(program)
+        elif action.leaves and program.kind == "child":
+            self._remove(program)
+            parent = self.call.programs.get(program.parent)
+            if parent is not None and parent.run is not None:
+                parent.run.on_child(program.name, "left", self._doer(self, parent))
         elif waiting:
             program.waiting = waiting
         else:

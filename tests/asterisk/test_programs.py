@@ -174,9 +174,7 @@ async def test_two_callers_are_bridged_and_hear_each_other(
         await first.answered()
         second = await pbx.call(app)
         await second.answered()
-        async with asyncio.timeout(5):
-            while not any(set(b["channels"]) >= {first.id, second.id} for b in (await pbx.ari("GET", "bridges"))[1]):
-                await asyncio.sleep(0.02)
+        await pbx.together(first.id, second.id)
         await first.press("7")
         assert await second.heard_digit() == "7"
         await second.press("8")
@@ -199,9 +197,7 @@ async def test_a_room_is_made_by_the_first_and_removed_by_the_last(
         before = await pbx.bridges()
         callers = [await pbx.call(app) for _ in range(3)]
         ids = {caller.id for caller in callers}
-        async with asyncio.timeout(5):
-            while not any(set(b["channels"]) == ids for b in (await pbx.ari("GET", "bridges"))[1]):
-                await asyncio.sleep(0.02)
+        await pbx.together(*ids)
         room = await pbx.bridges() - before
         for caller in callers[:2]:
             await caller.hangup()

@@ -89,6 +89,15 @@ class Pbx:
     async def bridges(self) -> set[str]:
         return {bridge["id"] for bridge in (await self.ari("GET", "bridges"))[1]}
 
+    async def together(self, *ids: str, timeout: float = 5.0) -> str:
+        """Waits until all of these channels, and nobody else, are in one bridge; its id."""
+        async with asyncio.timeout(timeout):
+            while True:
+                for bridge in (await self.ari("GET", "bridges"))[1]:
+                    if {id for id in bridge["channels"]} == set(ids):
+                        return str(bridge["id"])
+                await asyncio.sleep(0.01)
+
     async def gone(self, *ids: str, timeout: float = 10.0) -> None:
         """Waits until none of the channels (or bridges) is there any more."""
         try:
