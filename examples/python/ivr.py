@@ -1,0 +1,75 @@
+"""A small IVR: 1 reads the caller's number out, 2 records a message and plays it back.
+
+    pip install starlette uvicorn
+    HOOKROUTER_SECRET=whsec_… uvicorn ivr:app --port 8000
+
+The secret is that of the route in routes.toml; `hookrouter sign --new-secret` makes one.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import time
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+SECRET = base64.b64decode(os.environ["HOOKROUTER_SECRET"].removeprefix("whsec_"))
+
+MENU = {
+    "action": "gather",
+    "prompt": ["sound:hello-world", "sound:vm-press", "digits:1", "sound:vm-press", "digits:2"],
+    "validDigits": ["1", "2"],
+    "timeout": 8,
+    "tries": 2,
+}
+GOODBYE = [{"action": "play", "media": "sound:vm-goodbye"}, {"action": "hangup"}]
+
+
+def actions(type: str, data: dict, call: dict) -> list[dict]:
+    """What the call does next; an empty list changes nothing."""
+    if type == "StasisStart":
+        return [{"action": "answer"}, MENU]
+    if type == "DigitsCollected":
+        if data["digits"] == "1":
+            number = call["state"].get("number") or "0"
+            return [{"action": "play", "media": f"digits:{number}"}, MENU]
+        if data["digits"] == "2":
+            record = {"action": "record", "beep": True, "maxSilenceSeconds": 3, "maxDurationSeconds": 60, "terminateOn": "#"}
+            return [{"action": "play", "media": "sound:vm-leavemsg"}, record]
+        return GOODBYE
+    if type == "RecordingCompleted":
+        return [{"action": "play", "media": f"recording:{data['name']}"}, *GOODBYE]
+    if type == "ActionFailed":
+        return [{"action": "hangup"}]
+    return []
+
+
+async def webhook(request: Request) -> Response:
+    body = await request.body()
+    if not signed(request.headers, body):
+        return Response("wrong signature", 401)
+    event = json.loads(body)
+    if "call" not in event:
+        return Response(status_code=204)
+    answer = {"actions": actions(event["type"], event["data"], event["call"])}
+    if event["type"] == "StasisStart":
+        answer["state"] = {"number": event["data"]["channel"]["caller"]["number"]}
+    return JSONResponse(answer)
+
+
+def signed(headers, body: bytes) -> bool:
+    """Standard Webhooks: HMAC-SHA256 of `id.timestamp.body`, not older than five minutes."""
+    id, at = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    if not at.isdigit() or abs(time.time() - int(at)) > 300:
+        return False
+    digest = hmac.digest(SECRET, f"{id}.{at}.".encode() + body, hashlib.sha256)
+    wanted = "v1," + base64.b64encode(digest).decode()
+    return any(hmac.compare_digest(wanted, given) for given in headers.get("webhook-signature", "").split(" "))
+
+
+app = Starlette(routes=[Route("/", webhook, methods=["POST"])])
