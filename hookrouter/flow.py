@@ -84,16 +84,20 @@ class Flow:
     def _dispatch(self, event: Event) -> None:
         head = event.head
         lives: Sequence[Live]
+        hidden = False
         if head.type == "StasisStart" and head.channel is not None:
+            lent = self.board.of(event.asterisk, head.channel.id)
+            hidden = lent is not None and lent.away
             lives = self._stasis_start(event, head.channel)
         else:
             lives = self.board.find(event.asterisk, head)
+            hidden = head.type == "StasisEnd" and bool(lives) and lives[0].away
             for live in lives:
                 self.runner.turn(live, lambda turn: turn.on_event(event))
         self._facts.emit(EventReceived(event.asterisk, head.type, event.id, lives[0].call.id if lives else ""))
-        if not (
-            lives and head.type in ("StasisStart", "StasisEnd") and head.channel and lives[0].call.id != head.channel.id
-        ):
+        if lives and head.type in ("StasisStart", "StasisEnd") and head.channel is not None:
+            hidden = hidden or lives[0].call.id != head.channel.id
+        if not hidden:  # a leg that comes or goes is no call, and one that is lent to the dialplan is not over
             self._notify(event, lives[0] if lives else None)
 
     # ---- who wants it -----------------------------------------------------------------------------------------

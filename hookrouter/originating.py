@@ -23,8 +23,8 @@ class NewCall(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rename="
 
     to: Annotated[str, Meta(min_length=1)]
     route: str | None = None
-    actions: msgspec.Raw | None = None
-    state: msgspec.Raw | None = None
+    actions: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    state: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     asterisk: str | None = None
     app: str | None = None
     caller_id: str | None = None
@@ -47,9 +47,9 @@ async def originate(clients: Mapping[str, AriClient], flow: Flow, routes: RouteT
     if route is None or route.mode != "control":
         known = ", ".join(found.name for found in routes.routes if found.mode == "control")
         raise AnswerRefused([Fault("/route", f"name the control route that owns the call; known: {known}")])
-    steps = decode_steps(bytes(wanted.actions)) if wanted.actions is not None else ()
+    steps = () if isinstance(wanted.actions, msgspec.UnsetType) else decode_steps(bytes(wanted.actions))
     channel = f"hr-call-{wanted.id or secrets.token_hex(8)}"
-    state = bytes(wanted.state) if wanted.state is not None else None
+    state = None if isinstance(wanted.state, msgspec.UnsetType) else bytes(wanted.state)
     announced = Announce(channel, route.name, tuple(step.raw for step in steps), state)
     flow.announced[(name, channel)] = announced
     flow.on_announced(name, announced)

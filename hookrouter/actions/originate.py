@@ -29,7 +29,7 @@ class Originate(Action, frozen=True, tag="originate"):
     caller_id: str | None = None
     timeout: Annotated[int, Meta(ge=1, le=600, description="Seconds of ringing.")] = 30
     variables: dict[str, str] = {}
-    state: Annotated[msgspec.Raw, Meta(description="The new call's state.", extra_json_schema={})] | None = None
+    state: Annotated[msgspec.Raw | msgspec.UnsetType, Meta(description="The new call's state.", extra_json_schema={})] = msgspec.UNSET
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 
     result: ClassVar[str | None] = "OriginateCompleted"
@@ -54,7 +54,7 @@ class OriginateRun(Run, tag="originate"):
         action: Originate = do.action
         self.channel = PREFIX + action.id if action.id else do.new_id("call").replace("hr-call-", PREFIX, 1)
         do.own("originated", self.channel)
-        state = bytes(action.state) if action.state is not None else None
+        state = None if isinstance(action.state, msgspec.UnsetType) else bytes(action.state)
         do.originate_call(self.channel, action.route or do.call.route, list(action.actions or []), state)
         params: dict[str, Any] = {"timeout": action.timeout}
         if action.caller_id:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Union
 from hookrouter.actions.answer import Answer, Progress, Ring, RingStop
 from hookrouter.actions.base import Action, Run
 from hookrouter.actions.bridge import Bridge, Bridged
+from hookrouter.actions.conference import Conference
 from hookrouter.actions.dial import Dial
 from hookrouter.actions.dialplan import Dialplan
 from hookrouter.actions.dtmf import SendDtmf
@@ -18,6 +19,7 @@ from hookrouter.actions.operation import OperationAction
 from hookrouter.actions.originate import Originate
 from hookrouter.actions.pause import Pause
 from hookrouter.actions.play import Play
+from hookrouter.actions.queue import Dequeue, Enqueue
 from hookrouter.actions.record import PauseRecording, Record, ResumeRecording, StartRecording, StopRecording
 from hookrouter.actions.say import Say
 from hookrouter.actions.sound import Hold, Moh, MohStop, Mute, Silence, SilenceStop, Unhold, Unmute
@@ -53,6 +55,9 @@ VERBS: tuple[type[Action], ...] = (
     GetVariable,
     Dial,
     Bridge,
+    Conference,
+    Enqueue,
+    Dequeue,
     Spy,
     Stream,
     Originate,
@@ -74,7 +79,9 @@ INTERNAL: tuple[type[Action], ...] = (Bridged,)
 
 BY_NAME: dict[str, type[Action]] = {str(verb.__struct_config__.tag): verb for verb in VERBS}
 _ALL: tuple[type[Action], ...] = (*VERBS, OperationAction)
-RESULTS: frozenset[str] = frozenset({verb.result for verb in _ALL if verb.result} | {"ActionFailed", "CallEnded"})
+RESULTS: frozenset[str] = frozenset(
+    {verb.result for verb in _ALL if verb.result} | {"ActionFailed", "CallEnded", "CallerTaken", "QueueWaiting"}
+)
 """Every event type that the router itself sends."""
 
 

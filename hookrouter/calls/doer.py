@@ -124,7 +124,15 @@ class Doer:
         return channel == self.call.id or channel in self.call.owned or route.scope == "any" or channel in route.allow
 
     def members(self, room: str) -> Sequence[Member]:
-        return self._turn.world.members(room)
+        """Those of this call as they are now; the others as they are known to the board."""
+        call = self._turn.call
+        own = [
+            Member(call.id, program.channel, program.step_at, said[1])
+            for program in call.programs.values()
+            if program.run is not None and (said := program.run.room()) is not None and said[0] == room
+        ]
+        others = [member for member in self._turn.world.members(room) if member.call != call.id]
+        return sorted(own + others, key=lambda member: member.since)
 
     def signal(self, target: str, name: str, data: Mapping[str, Any] | None = None) -> None:
         self._turn.signal(target, name, data or {})

@@ -121,14 +121,15 @@ class Turn:
             call.up = True
         if own and head.type == "ChannelDtmfReceived" and not call.ended:
             call.digits += head.digit
-        if self._wants(event.type) and (own or head.type not in ("StasisStart", "StasisEnd")):
-            self._put(event)  # a leg that comes or goes is no call that begins or ends
+        comes_or_goes = head.type in ("StasisStart", "StasisEnd")
+        if self._wants(event.type) and not (comes_or_goes and (not own or self._borrowed())):
+            self._put(event)  # a leg that comes or goes is no call that begins or ends; nor is one that is lent
         for program in list(call.programs.values()):
             if program.run is not None and program.id in call.programs:
                 program.run.on_event(event, self._doer(self, program))
-        if own and head.type == "ChannelDestroyed" and not call.ended and self._borrowed(event):
+        if own and head.type == "ChannelDestroyed" and not call.ended and self._borrowed():
             self._end("hangup")  # in the dialplan that it was lent to
-        if own and head.type == "StasisEnd" and not call.ended and not self._borrowed(event):
+        if own and head.type == "StasisEnd" and not call.ended and not self._borrowed():
             self._end(call.end_reason)
         self._settle()
 
@@ -650,7 +651,7 @@ class Turn:
 
     # ---- the end ----------------------------------------------------------------------------------------------
 
-    def _borrowed(self, event: Event) -> bool:
+    def _borrowed(self) -> bool:
         """Whether the call has only gone into the dialplan for a while (the verb `dialplan`)."""
         return any(getattr(program.run, "away", False) for program in self.call.programs.values())
 

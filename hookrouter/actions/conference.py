@@ -1,0 +1,203 @@
+"""conference: a room with rules: who starts it, who ends it, how many may come, what is heard meanwhile.
+
+Rules: while nobody who may start it (`startOnEnter`) is in, those who wait hear music and are not joined; when the last
+of those with `endOnExit` leaves, all others leave too. Who is in is known from the members' own runs, so a restart
+forgets nobody. The recording, where one is asked for, is one file of the whole room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta
+
+from hookrouter.actions.base import Action, Do, Member, Reply, Run, error_message
+from hookrouter.actions.bridge import room_id
+from hookrouter.actions.play import Digits
+from hookrouter.actions.record import recording_url
+from hookrouter.ari.events import Event
+
+_ENTER_TIMEOUT = 5.0
+_MAX_JOINS = 3
+
+
+class Conference(Action, frozen=True, tag="conference"):
+    """Puts the call into a conference until it leaves."""
+
+    name: Annotated[
+        str, Meta(min_length=1, max_length=100, description="The conference; whoever names the same one meets.")
+    ]
+    start_on_enter: Annotated[bool, Meta(description="`false`: waits for one who may start it.")] = True
+    end_on_exit: Annotated[bool, Meta(description="When this one leaves, all do.")] = False
+    mute: Annotated[bool, Meta(description="Hears, and is not heard.")] = False
+    beep: Annotated[bool, Meta(description="A tone when this one comes and goes.")] = False
+    moh: Annotated[str, Meta(description="Music class while it has not started.")] | None = None
+    max_members: Annotated[int, Meta(ge=1, le=1000, description="One more is refused: reason `full`.")] | None = None
+    record: Annotated[bool | str, Meta(description="Records the room; a string is the recording's name.")] = False
+    exit_on: Annotated[Digits, Meta(description="Keys that leave it.")] = ""
+    url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
+
+    result: ClassVar[str | None] = "ConferenceCompleted"
+    group: ClassVar[str] = "parties"
+    completes: ClassVar[str] = (
+        "When the call leaves it: `ConferenceCompleted` {reason: `exit` `ended` `full` `hangup` `left`, seconds, members}."
+    )
+    examples: ClassVar[tuple[str, ...]] = (
+        '{"action": "conference", "name": "team", "startOnEnter": false, "exitOn": "#"}',
+        '{"action": "conference", "name": "team", "endOnExit": true, "beep": true, "maxMembers": 10}',
+    )
+
+    def run(self) -> Run:
+        return ConferenceRun()
+
+
+class ConferenceRun(Run, tag="conference"):
+    """`phase`: `waiting` for the start, `joining`, `in`."""
+
+    bridge: str = ""
+    phase: str = ""
+    starts: bool = False
+    ends: bool = False
+    joins: int = 0
+    since: float = 0.0
+    recording: str = ""
+    most: int = 0
+
+    def room(self) -> tuple[str, dict[str, Any]] | None:
+        return (
+            (self.bridge, {"starts": self.starts, "ends": self.ends, "in": self.phase == "in"}) if self.phase else None
+        )
+
+    def start(self, do: Do) -> None:
+        action: Conference = do.action
+        self.bridge = room_id(do.call.app, f"conference-{action.name}")
+        others = self._others(do)
+        if action.max_members is not None and len(others) >= action.max_members:
+            do.finish({"reason": "full", "seconds": 0.0, "members": len(others)})
+            return
+        do.own("room", self.bridge)
+        self.starts, self.ends = action.start_on_enter, action.end_on_exit
+        started = any(member.data.get("starts") for member in others)
+        if self.starts or started:
+            self._create(do)
+            if self.starts and not started:
+                do.signal(self.bridge, "started")
+        else:
+            self.phase = "waiting"
+            params = {"mohClass": action.moh} if action.moh else {}
+            do.cast("channels.startMoh", channelId=do.channel, **params)
+
+    def _others(self, do: Do) -> list[Member]:
+        return [member for member in do.members(self.bridge) if member.channel != do.channel]
+
+    def _create(self, do: Do) -> None:
+        if self.phase == "waiting":
+            do.cast("channels.stopMoh", channelId=do.channel)
+        self.phase = "joining"
+        self.joins += 1
+        do.after(_ENTER_TIMEOUT, "enter")
+        do.request("bridges.createWithId", "create", bridgeId=self.bridge, type="mixing", name=do.action.name)
+
+    def on_reply(self, name: str, reply: Reply, do: Do) -> None:
+        good = 200 <= reply.status < 300
+        if name == "create" and (good or reply.status == 409):
+            params: dict[str, Any] = {"mute": True} if do.action.mute else {}
+            do.request("bridges.addChannel", "add", bridgeId=self.bridge, channel=[do.channel], **params)
+        elif name == "add" and not good and reply.status in (404, 409, 422) and self.joins < _MAX_JOINS:
+            self._create(do)  # the last one left a moment ago, and took the room along
+        elif name in ("create", "add") and not good:
+            self._release(do)
+            do.fail("not_joined", f"the conference: {error_message(reply)}", reply.status)
+        elif name == "record" and not good:
+            do.disown(self.recording)
+            do.tell("ActionFailed", {"error": {"reason": "recording_failed", "message": error_message(reply)}})
+            self.recording = ""
+
+    def on_event(self, event: Event, do: Do) -> None:
+        head = event.head
+        mine = head.channel is not None and head.channel.id == do.channel
+        if head.bridge is not None and head.bridge.id == self.bridge:
+            self.most = max(self.most, len(head.bridge.channels))
+            if head.type == "ChannelEnteredBridge" and mine and self.phase == "joining":
+                self._entered(do)
+            elif head.type == "BridgeDestroyed" and self.phase == "in":
+                self._finish("ended", do)
+            elif head.type == "ChannelLeftBridge" and mine and self.phase == "in":
+                do.after(0.25, "left")  # a hangup takes the channel out first, and says so a moment later
+        elif head.type == "ChannelDtmfReceived" and mine and head.digit and head.digit in do.action.exit_on:
+            do.take_digits()
+            self._finish("exit", do)
+        elif head.type == "RecordingFinished" and head.recording and head.recording.name == self.recording:
+            self._recorded(head.recording.duration, do)
+
+    def _entered(self, do: Do) -> None:
+        do.cancel("enter")
+        self.phase, self.since = "in", do.now
+        action: Conference = do.action
+        if action.beep:
+            do.cast("bridges.play", bridgeId=self.bridge, media=["sound:beep"])
+        if action.record:
+            self.recording = (
+                action.record if isinstance(action.record, str) else do.new_id("recording").replace(";", "-")
+            )
+            do.own("call-recording", self.recording)
+            do.request(
+                "bridges.record", "record", bridgeId=self.bridge, name=self.recording, format="wav", ifExists="fail"
+            )
+
+    def on_signal(self, name: str, data: Mapping[str, Any], do: Do) -> None:
+        if name == "started" and self.phase == "waiting":
+            self._create(do)
+        elif name == "ended":
+            self._finish("ended", do)
+
+    def on_timer(self, name: str, do: Do) -> None:
+        if name == "left":
+            self._finish("left", do)
+        else:
+            self._release(do)
+            do.fail("not_joined", f"the call did not enter the conference within {_ENTER_TIMEOUT:g} s")
+
+    def _finish(self, reason: str, do: Do) -> None:
+        action: Conference = do.action
+        if self.phase == "in" and action.beep and self._others(do):
+            do.cast("bridges.play", bridgeId=self.bridge, media=["sound:beeperr"])
+        ended = self.ends and reason != "ended"
+        seconds = round(do.now - self.since, 3) if self.since else 0.0
+        if self.recording and not do.call.ended:
+            do.cast("recordings.stop", recordingName=self.recording)
+        self._release(do)
+        if ended:
+            do.signal(self.bridge, "ended")
+        if self.recording:
+            data = {"name": self.recording, "format": "wav", "duration": None}
+            do.tell("RecordingCompleted", data | {"url": recording_url(self.recording, do.call.asterisk)})
+            do.disown(self.recording)
+        do.finish({"reason": reason, "seconds": seconds, "members": self.most})
+
+    def _recorded(self, duration: float | None, do: Do) -> None:
+        name, self.recording = self.recording, ""
+        do.disown(name)
+        data = {"name": name, "format": "wav", "duration": duration}
+        do.tell("RecordingCompleted", data | {"url": recording_url(name, do.call.asterisk)})
+
+    def _release(self, do: Do) -> None:
+        if self.phase == "waiting" and not do.call.ended:
+            do.cast("channels.stopMoh", channelId=do.channel)
+        elif self.phase in ("joining", "in") and not do.call.ended:
+            do.cast("bridges.removeChannel", bridgeId=self.bridge, channel=[do.channel])
+        others = self._others(do)
+        if self.phase in ("joining", "in") and not any(member.data.get("in") for member in others):
+            do.cast("bridges.destroy", bridgeId=self.bridge)
+        self.phase = ""
+        do.disown(self.bridge)
+
+    def stop(self, do: Do) -> None:
+        ends = self.ends
+        self._release(do)
+        if ends:
+            do.signal(self.bridge, "ended")
+
+    def on_hangup(self, do: Do) -> None:
+        self._finish("hangup", do)
