@@ -56,7 +56,7 @@ class Dialplan:
     @classmethod
     def default(cls) -> Dialplan:
         """The lab's dialplan."""
-        return cls.parse(files("hookrouter.simulator").joinpath("extensions.conf").read_text())
+        return cls.parse(default_text())
 
     def find(self, context: str, exten: str) -> list[Step] | None:
         """The steps of the extension that fits best, or None."""
@@ -76,6 +76,11 @@ class Dialplan:
         if wanted.isdigit():
             return int(wanted) if int(wanted) <= len(steps) else None
         return next((number for number, step in enumerate(steps, 1) if step.label == wanted), None)
+
+
+def default_text() -> str:
+    """The lab's extensions.conf."""
+    return files("hookrouter.simulator").joinpath("extensions.conf").read_text()
 
 
 _CLASSES = {"X": "[0-9]", "Z": "[1-9]", "N": "[2-9]", ".": ".+", "!": ".*"}

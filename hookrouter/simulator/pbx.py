@@ -53,6 +53,7 @@ class Pbx:
         self.logs: dict[str, str] = {}
         self.media = Media(core_sounds() if sounds is None else sounds, self.lengths)
         self.watchers: list[Callable[[dict[str, Any]], None]] = []
+        self.asked: list[Callable[[str, dict[str, Any]], None]] = []
         self._serials: Counter[str] = Counter()
         self._ids = itertools.count()
 

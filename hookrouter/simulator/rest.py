@@ -101,6 +101,8 @@ async def _perform(pbx: Pbx, method: str, target: str, body: bytes) -> Answer:
         for parameter in found.parameters:
             if parameter.required and parameter.name not in given:
                 raise Refused(400, f"{parameter.name} must be given")
+    for watcher in pbx.asked:
+        watcher(found.name, given)
     handler = HANDLERS.get(found.name)
     if handler is not None:
         return await handler(pbx, given)
