@@ -47,8 +47,11 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     confirm: Steps | None = None
 
 
-Target = Endpoint | Leg
-To = Endpoint | Leg | list[Target | list[Target]]
+def status_of(dialstatus: str, cause: int) -> str:
+    """What a leg that is gone came to. `dialstatus`: what `Dial` said, if anything; a declined call says NOANSWER there."""
+    if cause in (17, 21):
+        return _CAUSES[cause]
+    return dialstatus or _CAUSES.get(cause, "unavailable")
 
 
 class Dial(Action, frozen=True, tag="dial"):
@@ -228,7 +231,7 @@ class DialRun(Run, tag="dial"):
         elif head.type == "ChannelDestroyed" and channel in self.legs:
             leg = self.legs[channel]
             self.last_cause = head.cause if channel == self.winner or not self.winner else self.last_cause
-            self._gone(channel, leg.status or _CAUSES.get(head.cause, "unavailable"), head.cause, do)
+            self._gone(channel, status_of(leg.status, head.cause), head.cause, do)
         elif head.type == "ChannelEnteredBridge" and head.bridge and head.bridge.id == self.bridge:
             self._entered(channel, do)
         elif head.type == "BridgeDestroyed" and head.bridge and head.bridge.id == self.bridge and self.joined_at:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from hookrouter.actions.base import Action, Do, Reply, Run, Steps, error_message
-from hookrouter.actions.dial import _CAUSES, _DIALSTATUS, Endpoint
+from hookrouter.actions.dial import _DIALSTATUS, Endpoint, status_of
 from hookrouter.ari.events import Event
 
 PREFIX = "hr-call-"
@@ -82,7 +82,7 @@ class OriginateRun(Run, tag="originate"):
                 self._done("answered", 0, do)
             elif head.type == "ChannelDestroyed":
                 do.originate_call(self.channel, "", (), None)
-                self._done(self.status or _CAUSES.get(head.cause, "unavailable"), head.cause, do)
+                self._done(status_of(self.status, head.cause), head.cause, do)
 
     def on_timer(self, name: str, do: Do) -> None:
         do.originate_call(self.channel, "", (), None)

@@ -32,17 +32,17 @@ HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("HOOKROUTER_LAB", Path.home() / ".cache/hookrouter/lab"))
 USER = PASSWORD = "hookrouter"
 _NOLOAD = """
-res_config_odbc res_config_pgsql res_config_sqlite3 res_config_ldap res_config_mysql res_config_curl res_snmp res_corosync
-res_xmpp res_fax res_fax_spandsp res_calendar res_calendar_caldav res_calendar_ews res_calendar_exchange
-res_calendar_icalendar chan_dahdi chan_motif chan_iax2 chan_unistim chan_sip chan_mgcp chan_skinny chan_oss chan_alsa
-chan_console chan_mobile chan_ooh323 chan_phone app_dahdiras app_meetme cdr_odbc cdr_pgsql cdr_sqlite3_custom cdr_radius
-cdr_tds cdr_adaptive_odbc cel_odbc cel_pgsql cel_radius cel_sqlite3_custom cel_tds cdr_csv cdr_custom cel_custom
-cdr_manager cel_manager pbx_dundi pbx_ael pbx_lua pbx_realtime res_pjsip_phoneprov_provider res_phoneprov res_adsi
-app_adsiprog app_getcpeid res_odbc res_odbc_transaction func_odbc res_timing_dahdi res_smdi app_sms app_festival
-res_stun_monitor res_clialiases res_prometheus res_statsd res_hep res_hep_pjsip res_hep_rtcp res_stir_shaken
-res_aeap res_speech_aeap res_geolocation res_resolver_unbound res_mwi_external codec_dahdi app_voicemail_imap
-app_voicemail_odbc app_flash
-""".split()
+res_config_odbc res_config_pgsql res_config_sqlite3 res_config_ldap res_config_mysql res_config_curl res_snmp
+res_corosync res_xmpp res_fax res_fax_spandsp res_calendar res_calendar_caldav res_calendar_ews
+res_calendar_exchange res_calendar_icalendar chan_dahdi chan_motif chan_iax2 chan_unistim chan_sip chan_mgcp
+chan_skinny chan_oss chan_alsa chan_console chan_mobile chan_ooh323 chan_phone app_dahdiras app_meetme cdr_odbc
+cdr_pgsql cdr_sqlite3_custom cdr_radius cdr_tds cdr_adaptive_odbc cel_odbc cel_pgsql cel_radius cel_sqlite3_custom
+cel_tds cdr_csv cdr_custom cel_custom cdr_manager cel_manager pbx_dundi pbx_ael pbx_lua pbx_realtime
+res_pjsip_phoneprov_provider res_phoneprov res_adsi app_adsiprog app_getcpeid res_odbc res_odbc_transaction
+func_odbc res_timing_dahdi res_smdi app_sms app_festival res_stun_monitor res_clialiases res_prometheus res_statsd
+res_hep res_hep_pjsip res_hep_rtcp res_stir_shaken res_aeap res_speech_aeap res_geolocation res_resolver_unbound
+res_mwi_external codec_dahdi app_voicemail_imap app_voicemail_odbc app_flash
+""".split()  # noqa: SIM905
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
@@ -213,7 +213,10 @@ session_keep_alive=15000
             "pjsip.conf": self._pjsip(),
             "extensions.conf": (HERE / "extensions.conf").read_text(),
             "musiconhold.conf": "[default]\nmode=files\ndirectory=moh\n",
-            "indications.conf": "[general]\ncountry=us\n[us]\ndescription=us\nringcadence=2000,4000\ndial=350+440\nbusy=480+620/500,0/500\nring=440+480/2000,0/4000\ncongestion=480+620/250,0/250\n",
+            "indications.conf": (
+                "[general]\ncountry=us\n[us]\ndescription=us\nringcadence=2000,4000\ndial=350+440\n"
+                "busy=480+620/500,0/500\nring=440+480/2000,0/4000\ncongestion=480+620/250,0/250\n"
+            ),
             "stasis.conf": "[threadpool]\ninitial_size=5\nidle_timeout_sec=20\nmax_size=50\n",
             "cdr.conf": "[general]\nenable=no\n",
             "cel.conf": "[general]\nenable=no\n",
@@ -368,7 +371,8 @@ def _mirror() -> str:
     texts = [path.read_text() for path in sorted(Path("/etc/apt").glob("sources.list.d/*"))]
     texts.append(Path("/etc/apt/sources.list").read_text() if Path("/etc/apt/sources.list").exists() else "")
     for text in texts:
-        found = re.search(r"^URIs:\s*(\S+/debian/?)\s*$", text, re.M) or re.search(r"^deb\s+(?:\[[^\]]*\]\s+)?(\S+/debian/?)\s", text, re.M)
+        found = re.search(r"^URIs:\s*(\S+/debian/?)\s*$", text, re.M)
+        found = found or re.search(r"^deb\s+(?:\[[^\]]*\]\s+)?(\S+/debian/?)\s", text, re.M)
         if found:
             return found[1]
     raise RuntimeError("apt's sources name no Debian mirror")

@@ -94,7 +94,7 @@ class Pbx:
         async with asyncio.timeout(timeout):
             while True:
                 for bridge in (await self.ari("GET", "bridges"))[1]:
-                    if {id for id in bridge["channels"]} == set(ids):
+                    if set(bridge["channels"]) == set(ids):
                         return str(bridge["id"])
                 await asyncio.sleep(0.01)
 
