@@ -121,7 +121,7 @@ _CHECKS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "long": (int, "a whole number"),
     "double": ((int, float), "a number"),
     "boolean": (bool, "true or false"),
-    "containers": (dict, "an object"),
+    "containers": ((dict, list), "an object"),
     "object": (dict, "an object"),
 }
 

@@ -41,7 +41,7 @@ cel_tds cdr_csv cdr_custom cel_custom cdr_manager cel_manager pbx_dundi pbx_ael 
 res_pjsip_phoneprov_provider res_phoneprov res_adsi app_adsiprog app_getcpeid res_odbc res_odbc_transaction
 func_odbc res_timing_dahdi res_smdi app_sms app_festival res_stun_monitor res_clialiases res_prometheus res_statsd
 res_hep res_hep_pjsip res_hep_rtcp res_stir_shaken res_aeap res_speech_aeap res_geolocation res_resolver_unbound
-res_mwi_external codec_dahdi app_voicemail_imap app_voicemail_odbc app_flash
+codec_dahdi app_voicemail app_voicemail_imap app_voicemail_odbc app_flash
 """.split()  # noqa: SIM905
 
 
