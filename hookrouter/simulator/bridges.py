@@ -55,8 +55,6 @@ class Bridge:
         }
 
     def add(self, channel: Channel, *, absorb: bool = False) -> None:
-        if channel.bridge is self:
-            return
         if channel.bridge is not None:
             channel.bridge.remove(channel)
         self.members.append(channel)

@@ -46,16 +46,18 @@ async def _destroy(pbx: Pbx, params: Params) -> Answer:
     return DONE
 
 
-@handles("bridges.addChannel")
+@handles("bridges.addChannel", checks=True)
 async def _add(pbx: Pbx, params: Params) -> Answer:
     bridge = bridge_of(pbx, params)
     members = listed(params, "channel")
+    if not members:
+        raise Refused(400, "Missing parameter channel")
     channels = [pbx.channels.get(id) for id in members]
-    for id, channel in zip(members, channels, strict=True):
+    for channel in channels:
         if channel is None:
             raise Refused(400, "Channel not found")
         if not channel.stasis_app:
-            raise Refused(409, f"Channel {id} not in Stasis application" if len(members) > 1 else _NOT_IN_STASIS)
+            raise Refused(422, _NOT_IN_STASIS)
     absorb = flag(params, "absorbDTMF")
     for channel in channels:
         if channel is not None:
@@ -98,7 +100,7 @@ async def _play(pbx: Pbx, params: Params) -> Answer:
     return play_on(pbx, bridge_of(pbx, params), params)
 
 
-@handles("bridges.record")
+@handles("bridges.record", checks=True)
 async def _record(pbx: Pbx, params: Params) -> Answer:
     return record_on(pbx, bridge_of(pbx, params), params)
 
@@ -222,7 +224,7 @@ async def _copy(pbx: Pbx, params: Params) -> Answer:
     if copy in pbx.stored:
         raise Refused(409, f"A recording with name '{copy}' already exists")
     pbx.stored[copy], pbx.lengths[copy] = pbx.stored[name], pbx.lengths[name]
-    return 201, {"name": copy, "format": pbx.stored[copy]}
+    return 200, {"name": copy, "format": pbx.stored[copy]}
 
 
 @handles("recordings.getLive")

@@ -158,7 +158,7 @@ def play_on(pbx: Pbx, target: Any, params: Params) -> Answer:
     return 201, playback.described()
 
 
-@handles("channels.record")
+@handles("channels.record", checks=True)
 async def _record(pbx: Pbx, params: Params) -> Answer:
     return record_on(pbx, in_stasis(pbx, params), params)
 
@@ -169,7 +169,7 @@ def record_on(pbx: Pbx, target: Any, params: Params) -> Answer:
     if not name or name.startswith("/") or ".." in name:
         raise Refused(400, "Invalid name")
     if text(params, "format") not in ("wav", "wav16", "gsm", "ulaw", "alaw", "sln", "sln16", "WAV", "g722", "wav49"):
-        raise Refused(422, f"Format '{text(params, 'format')}' not supported")
+        raise Refused(422, "specified format is unknown on this system")
     if name in pbx.live or (exists == "fail" and name in pbx.stored):
         raise Refused(409, f"Recording '{name}' already exists and can not be overwritten")
     longest, silence = number(params, "maxDurationSeconds"), number(params, "maxSilenceSeconds")
@@ -260,7 +260,7 @@ def _leaves(channel: Channel, onward: tuple[str, ...]) -> Answer:
     return DONE
 
 
-@handles("channels.move")
+@handles("channels.move", checks=True)
 async def _move(pbx: Pbx, params: Params) -> Answer:
     channel = in_stasis(pbx, params)
     app = text(params, "app")

@@ -74,7 +74,7 @@ async def _originate(pbx: Pbx, params: Params) -> Answer:
                 pbx.app(app).subscribe(half.topic)
 
         async def then(started: Channel) -> None:
-            await run_stasis(started, app, args)
+            await run_stasis(started, app, args, told=False)
     else:
         context = text(params, "context") or "default"
         priority = number(params, "priority", 1)
@@ -96,9 +96,11 @@ def _prepare(pbx: Pbx, channel: Channel, params: Params) -> None:
         channel.caller = channel.connected = _caller(given)
 
 
-@handles("channels.create")
+@handles("channels.create", checks=True)
 async def _create(pbx: Pbx, params: Params) -> Answer:
     endpoint, app = text(params, "endpoint"), text(params, "app")
+    if not endpoint:
+        raise Refused(400, "Endpoint must be specified")
     if "/" not in endpoint:
         raise Refused(400, "Invalid endpoint specified")
     id, other = _wanted(pbx, params)
@@ -116,13 +118,13 @@ def _enter(channel: Channel, app: str, args: list[str]) -> None:
     channel.begin(life())
 
 
-@handles("channels.snoopChannel", "channels.snoopChannelWithId")
+@handles("channels.snoopChannel", "channels.snoopChannelWithId", checks=True)
 async def _snoop(pbx: Pbx, params: Params) -> Answer:
+    if text(params, "spy", "none") == "none" and text(params, "whisper", "none") == "none":
+        raise Refused(400, "Direction must be specified for at least spy or whisper")
     spied = pbx.channels.get(text(params, "channelId"))
     if spied is None or spied.hidden:
         raise Refused(404, "Channel not found")
-    if text(params, "spy", "none") == "none" and text(params, "whisper", "none") == "none":
-        raise Refused(400, "Direction must be specified for at least spy or whisper")
     id = text(params, "snoopId") or pbx.new_id()
     if id in pbx.channels:
         raise Refused(500, "Snoop channel could not be created")
@@ -136,7 +138,7 @@ async def _snoop(pbx: Pbx, params: Params) -> Answer:
 @handles("channels.externalMedia")
 async def _external(pbx: Pbx, params: Params) -> Answer:
     if not text(params, "external_host") and text(params, "encapsulation", "rtp") != "none":
-        raise Refused(400, "external_host cannot be empty")
+        raise Refused(400, "external_host is required for all but websocket server connections")
     id = text(params, "channelId") or pbx.new_id()
     if id in pbx.channels:
         raise Refused(409, "Channel with given unique ID already exists")

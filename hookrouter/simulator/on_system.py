@@ -32,23 +32,25 @@ async def _app(pbx: Pbx, params: Params) -> Answer:
 
 @handles("applications.subscribe", checks=True)
 async def _subscribe(pbx: Pbx, params: Params) -> Answer:
+    topics = _sources(pbx, params)
     app = app_of(pbx, params)
-    for topic in _sources(pbx, params):
+    for topic in topics:
         app.subscribe(topic)
     return 200, app.described()
 
 
 @handles("applications.unsubscribe", checks=True)
 async def _unsubscribe(pbx: Pbx, params: Params) -> Answer:
+    topics = _sources(pbx, params, "Event source was not subscribed to")
     app = app_of(pbx, params)
-    for topic in _sources(pbx, params):
+    for topic in topics:
         if topic not in app.subscriptions:
-            raise Refused(409, "Application not subscribed to event source")
+            raise Refused(422, "Event source was not subscribed to")
         app.unsubscribe(topic, entirely=True)
     return 200, app.described()
 
 
-def _sources(pbx: Pbx, params: Params) -> list[str]:
+def _sources(pbx: Pbx, params: Params, unknown: str = "Event source does not exist") -> list[str]:
     topics = listed(params, "eventSource")
     if not topics:
         raise Refused(400, "Missing parameter eventSource")
@@ -58,14 +60,14 @@ def _sources(pbx: Pbx, params: Params) -> list[str]:
         if kind not in ("channel", "bridge", "endpoint", "deviceState"):
             raise Refused(400, "Invalid event source URI scheme")
         if known is not None and id and id not in known:
-            raise Refused(422, "Event source does not exist")
+            raise Refused(422, unknown)
     return topics
 
 
 @handles("applications.filter")
 async def _filter(pbx: Pbx, params: Params) -> Answer:
     app = app_of(pbx, params)
-    wanted = params.get("filter")
+    wanted = params.get("filter", {})
     if not isinstance(wanted, dict):
         raise Refused(400, "Invalid body")
     for key in ("allowed", "disallowed"):
@@ -102,7 +104,7 @@ async def _user_event(pbx: Pbx, params: Params) -> Answer:
 async def _claim(pbx: Pbx, params: Params) -> Answer:
     if pbx.claims.get(text(params, "channelId"), "") != "":
         raise Refused(409, "Channel has already been claimed")
-    raise Refused(404, "Channel not found")
+    raise Refused(404, "Channel not found or not in broadcast state")
 
 
 @handles("deviceStates.list")
@@ -116,7 +118,7 @@ async def _device(pbx: Pbx, params: Params) -> Answer:
     return 200, {"name": name, "state": pbx.devices.get(name, "UNKNOWN" if name.startswith("Stasis:") else "INVALID")}
 
 
-@handles("deviceStates.update")
+@handles("deviceStates.update", checks=True)
 async def _set_device(pbx: Pbx, params: Params) -> Answer:
     name, state = text(params, "deviceName"), text(params, "deviceState")
     if not name.startswith("Stasis:"):
@@ -133,8 +135,7 @@ async def _delete_device(pbx: Pbx, params: Params) -> Answer:
     name = text(params, "deviceName")
     if not name.startswith("Stasis:"):
         raise Refused(409, "Uncontrolled device specified")
-    if pbx.devices.pop(name, None) is None:
-        raise Refused(404, "Device name is missing")
+    pbx.devices.pop(name, None)
     return DONE
 
 
@@ -181,6 +182,8 @@ async def _endpoint(pbx: Pbx, params: Params) -> Answer:
 
 @handles("endpoints.listByTech")
 async def _endpoints(pbx: Pbx, params: Params) -> Answer:
+    if text(params, "tech") not in ("PJSIP", "Local"):
+        raise Refused(404, f"No Endpoints found - invalid tech {text(params, 'tech')}")
     return 200, []
 
 
@@ -237,4 +240,4 @@ async def _set_global(pbx: Pbx, params: Params) -> Answer:
 
 @handles("asterisk.getModule")
 async def _module(pbx: Pbx, params: Params) -> Answer:
-    raise Refused(404, "Module could not be found in running modules.")
+    raise Refused(404, "Module could not be found in running modules")

@@ -88,6 +88,7 @@ class Playback:
         return self._position + (0.0 if self._since is None else self.pbx.timing.elapsed() - self._since)
 
     def _abandoned(self) -> None:
+        self._tell("PlaybackStarted", "playing")
         self._finish("failed")
 
     def _finish(self, state: str) -> None:
@@ -108,7 +109,7 @@ class Playback:
                 self.state = "paused"
             case "unpause":
                 self._since = self.pbx.timing.elapsed()
-                self.state = "playing"
+                self._tell("PlaybackStarted", "playing")
             case _:
                 moved = {"restart": -position, "reverse": -self._skip, "forward": self._skip}[operation]
                 self._position = max(0.0, position + moved)

@@ -72,7 +72,7 @@ class Recording:
             return
         del self.pbx.live[self.name]
         if self._cancelled:
-            self._tell("RecordingFinished", "canceled", duration=round(seconds))
+            self._tell("RecordingFinished", "done", duration=round(seconds))
             return
         self.pbx.stored[self.name] = self.format
         self.pbx.lengths[self.name] = seconds

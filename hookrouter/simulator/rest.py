@@ -85,6 +85,18 @@ async def perform(pbx: Pbx, method: str, target: str, body: bytes = b"") -> tupl
     return status, b"" if answer is None else msgspec.json.encode(answer), "application/json"
 
 
+_MISSING = {
+    ("channels.originate", "endpoint"): (400, "Endpoint must be specified"),
+    ("channels.originateWithId", "endpoint"): (400, "Endpoint must be specified"),
+    ("channels.create", "endpoint"): (400, "Endpoint must be specified"),
+    ("playbacks.control", "operation"): (400, "Missing operation"),
+    ("events.claimChannel", "channelId"): (400, "channelId parameter is required"),
+    ("events.claimChannel", "application"): (400, "application parameter is required"),
+    ("channels.externalMedia", "app"): (400, "app cannot be empty"),
+    ("recordings.copyStored", "destinationRecordingName"): (400, "Invalid destination recording name"),
+}  # what Asterisk says; it has no rule of its own for it
+
+
 async def _perform(pbx: Pbx, method: str, target: str, body: bytes) -> Answer:
     split = urlsplit("http://ari/" + target.lstrip("/"))
     found, params = route(method, split.path)
@@ -100,7 +112,7 @@ async def _perform(pbx: Pbx, method: str, target: str, body: bytes) -> Answer:
     if found.name not in OWN_CHECKS:
         for parameter in found.parameters:
             if parameter.required and parameter.name not in given:
-                raise Refused(400, f"{parameter.name} must be given")
+                raise Refused(*_MISSING.get((found.name, parameter.name), (400, f"Missing parameter {parameter.name}")))
     for watcher in pbx.asked:
         watcher(found.name, given)
     handler = HANDLERS.get(found.name)

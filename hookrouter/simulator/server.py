@@ -35,6 +35,12 @@ from hookrouter.simulator.timing import Timing
 
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
 _RECONNECT = 0.5
+_UNAUTHORIZED = Response(
+    b'{"message":"Authentication required"}',
+    401,
+    {"www-authenticate": 'Basic realm="Asterisk REST Interface"'},
+    "application/json",
+)
 __all__ = ["Simulator", "on_bridges", "on_originate", "on_system"]
 
 
@@ -162,8 +168,7 @@ class Simulator:
     async def _rest(self, request: Request) -> Response:
         body = await request.body()
         if not self._allowed(request.headers, request.query_params):
-            headers = {"www-authenticate": 'Basic realm="Asterisk REST Interface"'}
-            return Response(b'{"message":"Authentication required"}', 401, headers, "application/json")
+            return _UNAUTHORIZED
         target = request.scope["raw_path"].decode().removeprefix("/ari")
         if request.url.query:
             target += "?" + request.url.query
@@ -172,11 +177,11 @@ class Simulator:
 
     async def _events(self, socket: WebSocket) -> None:
         if not self._allowed(socket.headers, socket.query_params):
-            await socket.close(1008)
+            await socket.send_denial_response(_UNAUTHORIZED)
             return
         apps = tuple(name for name in socket.query_params.get("app", "").split(",") if name)
         if not apps:
-            await socket.close(1008)
+            await socket.send_denial_response(Response(b'{"message":"Missing parameter app"}', 400))
             return
         protocols = [part.strip() for part in socket.headers.get("sec-websocket-protocol", "").split(",")]
         session = Session(apps)

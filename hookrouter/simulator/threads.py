@@ -157,11 +157,13 @@ def _user_event(channel: Channel, data: str) -> None:
 _STAYS: tuple[str, ...] = ()
 
 
-async def run_stasis(channel: Channel, app: str, args: list[str]) -> bool:
+async def run_stasis(channel: Channel, app: str, args: list[str], *, told: bool = True) -> bool:
     """In an application until something leads out of it; False where the channel hangs up then."""
     pbx = channel.pbx
     data = ",".join([app, *args])
-    channel.at("Stasis", data)
+    if told:
+        channel.at("Stasis", data)
+    channel.app_name, channel.app_data = "Stasis", data
     channel.set_variable("STASISSTATUS", "")
     if app not in pbx.apps or not pbx.apps[app].active:
         channel.set_variable("STASISSTATUS", "FAILED")
@@ -174,8 +176,15 @@ async def run_stasis(channel: Channel, app: str, args: list[str]) -> bool:
         channel.onward = _STAYS
         moved = False
         try:
-            await channel.line.serve()
-            moved = channel.onward[:1] == ("move",)
+            while True:
+                await channel.line.serve()
+                moved = channel.onward[:1] == ("move",)
+                if not moved or (channel.onward[1] in pbx.apps and pbx.apps[channel.onward[1]].active):
+                    break
+                _, destination, *wanted = channel.onward
+                pbx.tell(
+                    app, "ApplicationMoveFailed", destination=destination, args=wanted, channel=channel.described()
+                )
         finally:
             if not moved:
                 channel.line.abandon()
@@ -210,6 +219,12 @@ async def be_dialled(channel: Channel, timeout: float | None, then: Then | None)
 
 async def ring(channel: Channel, timeout: float | None) -> bool:
     """Dials the other half; whether it answered. Otherwise `cause` says why not."""
+    far = channel.pair
+    if far is not None and not channel.pbx.dialplan.exists(far.context, far.exten):
+        channel.pair = far.pair = None  # nothing was dialled, and neither half tells the other
+        far.state = "Ring"
+        far.destroy()
+        return False
     channel.dial_event("")
     start_far_half(channel)
     came = await channel.pbx.timing.first(channel.outcome, timeout)
@@ -217,7 +232,6 @@ async def ring(channel: Channel, timeout: float | None) -> bool:
         return True
     if not came:
         channel.cause = 19
-    far = channel.pair
     if far is not None and not far.hanging:
         far.cause = far.cause or channel.cause or 16
         far.emit("ChannelHangupRequest", cause=19 if not came else 0)
@@ -226,11 +240,13 @@ async def ring(channel: Channel, timeout: float | None) -> bool:
 
 async def dial(channel: Channel, timeout: float | None) -> None:
     """`channels.dial` on a channel that was created: it stays in its application."""
+    began = channel.pbx.timing.elapsed()
     if await ring(channel, timeout):
         return
-    causes = {"BUSY": 17, "CONGESTION": 34}
+    if channel.status and timeout:  # busy or congestion: it stays until the timeout, as it does on 22.10
+        await channel.pbx.timing.sleep(timeout - (channel.pbx.timing.elapsed() - began))
     channel.cause = 0
-    channel.hangup(causes.get(channel.status, 19), asked=SOFT)
+    channel.hangup(19, asked=SOFT)
 
 
 def start_far_half(channel: Channel) -> None:
