@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from hookrouter.actions.operation import OperationAction
 from hookrouter.actions.vocabulary import BY_NAME, RESULTS, VERBS
 from hookrouter.ari.operations import Operation, operations
 from hookrouter.schemas import actions_schema
+from hookrouter.telemetry.metrics import Metrics
 
+_SECTION = re.compile(r"(<!-- metrics: .*?-->\n).*?(<!-- end -->)", re.DOTALL)
 DOCS = Path(__file__).parents[1] / "docs"
 
 CHAPTERS = {
@@ -106,7 +109,22 @@ _REPEATS = {"safe": "harmless", "gone-is-done": "404 is done", "ask": "asks firs
 
 def pages() -> dict[str, str]:
     """File name → what it should hold."""
-    return {"actions.md": actions_page(), "ari-operations.md": operations_page()}
+    operations_md = (DOCS / "operations.md").read_text()
+    return {
+        "actions.md": actions_page(),
+        "ari-operations.md": operations_page(),
+        "operations.md": _SECTION.sub(lambda found: found[1] + _metrics() + found[2], operations_md),
+    }
+
+
+def _metrics() -> str:
+    rows = ["", "| metric | kind | labels | what it says |", "|---|---|---|---|"]
+    for found in Metrics().registry._names_to_collectors.values():
+        name = found._name + ("_total" if found._type == "counter" else "")
+        row = f"| `{name}` | {found._type} | {', '.join(f'`{label}`' for label in found._labelnames)} | {found._documentation} |"
+        if row not in rows:
+            rows.append(row)
+    return "\n".join([*rows, "", ""])
 
 
 def actions_page() -> str:
