@@ -56,3 +56,10 @@ def shape(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: shape(one) for key, one in value.items()}
     return type(value).__name__
+
+
+async def not_found(app: Pbx, path: str) -> None:
+    """Polls until it is 404: Asterisk forgets a playback a moment after it has said that it is finished."""
+    async with asyncio.timeout(5):
+        while (await app.ari("GET", path))[0] != 404:
+            await asyncio.sleep(0.01)

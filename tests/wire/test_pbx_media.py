@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from rig.pbx import Pbx
-from wire.pbx_facts import call_up, playback, recording, until
+from wire.pbx_facts import call_up, not_found, playback, recording, until
 
 
 async def test_a_sound_lasts_as_long_as_it_is(pbx: Pbx, app: Pbx) -> None:
@@ -23,7 +23,7 @@ async def test_a_sound_lasts_as_long_as_it_is(pbx: Pbx, app: Pbx) -> None:
         "id": "p", "media_uri": "sound:hello-world", "target_uri": f"channel:{call.id}", "language": "en",
         "state": "done",
     }  # fmt: skip
-    assert await app.ari("GET", "playbacks/p") == (404, {"message": "Playback not found"})
+    await not_found(app, "playbacks/p")
     await call.hangup()
 
 
@@ -57,17 +57,18 @@ async def test_other_missing_media_never_finish(pbx: Pbx, app: Pbx, media: str) 
     assert (await app.ari("POST", f"channels/{call.id}/play/next", media="sound:beep"))[0] == 201
     await playback(app, "PlaybackFinished", "next")
     assert not [e for e in app.events if e["type"] == "PlaybackFinished" and e["playback"]["id"] == "lost"]
-    assert (await app.ari("GET", "playbacks/lost"))[0] == 404
+    await not_found(app, "playbacks/lost")
     await call.hangup()
 
 
 async def test_a_tone_ends_when_it_is_stopped(pbx: Pbx, app: Pbx) -> None:
-    """Stopping is Finished with the state done; a second stop is 404."""
+    """Stopping is Finished with the state done, and then it is gone; a second stop is 404."""
     call = await call_up(pbx, app)
     await app.ari("POST", f"channels/{call.id}/play/p", media="tone:ring")
     await playback(app, "PlaybackStarted", "p")
     assert (await app.ari("DELETE", "playbacks/p"))[0] == 204
     assert (await playback(app, "PlaybackFinished", "p"))["playback"]["state"] == "done"
+    await not_found(app, "playbacks/p")
     assert (await app.ari("DELETE", "playbacks/p"))[0] == 404
     await call.hangup()
 
