@@ -101,6 +101,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     quiet: ClassVar[bool] = False  # True: the result is only sent where it is asked for
     leaves: ClassVar[bool] = False  # True: the call is no longer ours when it is done
     beside: ClassVar[bool] = False  # with `wait` false: goes on when the program is replaced
+    takes_over: ClassVar[bool] = False  # it goes on with the parties of the action that it replaces
     internal: ClassVar[bool] = False  # True: only the router itself makes it
     group: ClassVar[str] = "call"  # the chapter of the documentation
     examples: ClassVar[tuple[str, ...]] = ()  # JSON, executed by the tests
@@ -193,6 +194,11 @@ class Do(Protocol):
 
     @property
     def raw(self) -> bytes: ...
+
+    @property
+    def handed(self) -> Mapping[str, Any] | None:
+        """What the replaced action has handed over, to one that `takes_over`."""
+        ...
 
     @property
     def owned(self) -> Mapping[str, str]:
@@ -334,6 +340,10 @@ class Run(msgspec.Struct, kw_only=True, tag_field="run"):
 
     def on_resume(self, do: Do) -> None:
         """Read back after a crash: look again at what may have happened meanwhile."""
+
+    def hand_over(self, do: Do) -> Mapping[str, Any] | None:
+        """Replaced by an action that goes on with its parties: what they are. They are no longer this run's business."""
+        return None
 
     def room(self) -> tuple[str, dict[str, Any]] | None:
         """The shared room that this run is in, and what it says of itself there."""

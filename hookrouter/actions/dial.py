@@ -12,7 +12,7 @@ Source: Asterisk's channels.originateWithId (StasisStart comes with the answer; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -24,6 +24,8 @@ from hookrouter.actions.record import recording_url
 from hookrouter.ari.events import Event
 
 LEG = "hookrouter-leg"
+BRIDGE_TYPE = "mixing,dtmf_events"
+"""So that keys pressed during the talk are events (feature codes); Asterisk mixes natively otherwise, and sees none."""
 Endpoint = Annotated[
     str, Meta(min_length=1, max_length=512, description="Such as `PJSIP/alice` or `PJSIP/+4930@trunk`.")
 ]
@@ -211,7 +213,7 @@ class DialRun(Run, tag="dial"):
         if not self.bridge:
             self.bridge = do.new_id("bridge")
             do.own("bridge", self.bridge)
-            do.cast("bridges.createWithId", bridgeId=self.bridge, type="mixing", name=f"dial {do.call.id}")
+            do.cast("bridges.createWithId", bridgeId=self.bridge, type=BRIDGE_TYPE, name=f"dial {do.call.id}")
             do.cast("channels.progress", channelId=do.channel)
             do.cast("bridges.addChannel", bridgeId=self.bridge, channel=[do.channel])
         do.cast("bridges.addChannel", bridgeId=self.bridge, channel=[channel])
@@ -313,7 +315,7 @@ class DialRun(Run, tag="dial"):
         do.own("bridge", self.bridge)
         do.after(_JOIN_TIMEOUT, "join")
         do.request("bridges.createWithId", "bridge", undo=("bridges.destroy", {"bridgeId": self.bridge}),
-                   bridgeId=self.bridge, type="mixing", name=f"dial {do.call.id}")  # fmt: skip
+                   bridgeId=self.bridge, type=BRIDGE_TYPE, name=f"dial {do.call.id}")  # fmt: skip
 
     def _entered(self, channel: str, do: Do) -> None:
         if channel in self.waiting:
@@ -452,6 +454,15 @@ class DialRun(Run, tag="dial"):
         if self.bridge and self.bridge in do.owned:
             do.cast("bridges.destroy", bridgeId=self.bridge)
             do.disown(self.bridge)
+
+    def hand_over(self, do: Do) -> Mapping[str, Any] | None:
+        """The leg that the caller talks to, and the bridge of the two."""
+        if not self.joined_at or self.ending:
+            return None
+        handed = {"leg": self.winner, "bridge": self.bridge}
+        self.legs[self.winner].phase = "gone"
+        self.bridge = ""
+        return handed
 
     def stop(self, do: Do) -> None:
         self._release(do)

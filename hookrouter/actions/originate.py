@@ -29,7 +29,9 @@ class Originate(Action, frozen=True, tag="originate"):
     caller_id: str | None = None
     timeout: Annotated[int, Meta(ge=1, le=600, description="Seconds of ringing.")] = 30
     variables: dict[str, str] = {}
-    state: Annotated[msgspec.Raw | msgspec.UnsetType, Meta(description="The new call's state.", extra_json_schema={})] = msgspec.UNSET
+    state: Annotated[
+        msgspec.Raw | msgspec.UnsetType, Meta(description="The new call's state.", extra_json_schema={})
+    ] = msgspec.UNSET
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 
     result: ClassVar[str | None] = "OriginateCompleted"

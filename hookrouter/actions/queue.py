@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from hookrouter.actions.base import Action, Do, Member, Outcome, Prompt, Reply, Run, Steps, error_message
+from hookrouter.actions.dial import BRIDGE_TYPE
 from hookrouter.actions.play import Digits
 from hookrouter.ari.events import Event
 
@@ -286,7 +287,7 @@ class DequeueRun(Run, tag="dequeue"):
         self.missing = [do.channel, self.caller]
         do.after(_JOIN_TIMEOUT, "join")
         do.request("bridges.createWithId", "create", undo=("bridges.destroy", {"bridgeId": self.bridge}),
-                   bridgeId=self.bridge, type="mixing", name=f"queue {do.action.queue}")  # fmt: skip
+                   bridgeId=self.bridge, type=BRIDGE_TYPE, name=f"queue {do.action.queue}")  # fmt: skip
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
         if not 200 <= reply.status < 300:

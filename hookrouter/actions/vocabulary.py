@@ -25,6 +25,7 @@ from hookrouter.actions.say import Say
 from hookrouter.actions.sound import Hold, Moh, MohStop, Mute, Silence, SilenceStop, Unhold, Unmute
 from hookrouter.actions.spy import Spy
 from hookrouter.actions.stream import Stream
+from hookrouter.actions.transfer import Transfer
 from hookrouter.actions.variables import GetVariable, SetVariable
 
 VERBS: tuple[type[Action], ...] = (
@@ -54,6 +55,7 @@ VERBS: tuple[type[Action], ...] = (
     SetVariable,
     GetVariable,
     Dial,
+    Transfer,
     Bridge,
     Conference,
     Enqueue,

@@ -45,6 +45,10 @@ class Doer:
         return self._program.steps[self._program.index]
 
     @property
+    def handed(self) -> Mapping[str, Any] | None:
+        return self._turn.handed
+
+    @property
     def owned(self) -> Mapping[str, str]:
         return self._turn.call.owned
 

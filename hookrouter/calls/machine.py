@@ -101,6 +101,7 @@ class Turn:
         self.effects: list[Effect] = []
         self._doer = doer
         self._ready: list[str] = []
+        self.handed: Mapping[str, Any] | None = None
 
     # ---- inputs -----------------------------------------------------------------------------------------------
 
@@ -352,6 +353,8 @@ class Turn:
             main.steps = main.steps + raws
             main.when_done = answer.when_done or main.when_done
         elif raws:
+            if main is not None and main.run is not None and decode_step(raws[0]).takes_over:
+                self.handed = main.run.hand_over(self._doer(self, main))
             self._kill_main()
             self.call.digits = ""
             self._start_main(raws, "main", answer.when_done or "")

@@ -61,8 +61,12 @@ PARAMS: dict[str, dict[str, Any]] = {
     "deviceStates.update": {"deviceName": "Stasis:lab", "deviceState": "INUSE"},
     "deviceStates.delete": {"deviceName": "Stasis:lab"},
     "endpoints.refer": {"to": "pjsip:nobody", "from": "sip:a@127.0.0.1", "refer_to": "sip:b@127.0.0.1"},
-    "endpoints.referToEndpoint": {"tech": "PJSIP", "resource": "nobody", "from": "sip:a@127.0.0.1",
-                                  "refer_to": "sip:b@127.0.0.1"},  # fmt: skip
+    "endpoints.referToEndpoint": {
+        "tech": "PJSIP",
+        "resource": "nobody",
+        "from": "sip:a@127.0.0.1",
+        "refer_to": "sip:b@127.0.0.1",
+    },
     "endpoints.sendMessage": {"to": "pjsip:nobody", "from": "sip:a@127.0.0.1"},
     "endpoints.sendMessageToEndpoint": {"tech": "PJSIP", "resource": "nobody", "from": "sip:a@127.0.0.1"},
     "endpoints.listByTech": {"tech": "PJSIP"},
