@@ -399,7 +399,9 @@ class _Job:
         self.last = Reply(status, body)
         if status in _PASSING and not self.found.final_5xx and self.found.method != "GET":
             return await self._settle_or_again()
-        if number > 1:
+        if status == 409 and self.found.doubtful_409 and not await self._is_there():
+            self.last = Reply(500, b'{"message":"the endpoint cannot be reached"}')
+        elif number > 1:
             return await self._after_repeat(status, body)
         return self.last
 
@@ -426,14 +428,19 @@ class _Job:
         match proved(self.request, answer.status):
             case True:
                 return Reply(200, answer.body, "proved")
-            case False if doubtful and not self.request.operation.startswith("bridges.create"):
+            case False if doubtful and not (self.found.proof and self.found.proof.lasting):
                 return Reply(0, b"it may have been done before a restart, and be over", "unknown")
             case False:
                 return None if self.last.status == 0 or self.last.status in _PASSING else self.last
         return Reply(0, self.last.body, "unknown")
 
+    async def _is_there(self) -> bool:
+        """Whether the id that was asked for is taken: Asterisk's 409 alone does not say so (repeating.DOUBTFUL_409)."""
+        question = proof_request(self.request)
+        return question is not None and (await self.client.perform(question)).status != 404
+
     async def _after_repeat(self, status: int, body: bytes) -> Reply:
-        if self.found.repeat is Repeat.GONE_IS_DONE and status == 404:
+        if status in self.found.done_already:
             return Reply(204, b"", "proved")
         if self.found.repeat is Repeat.ASK and status in (409, 500):
             settled = await self.settle()

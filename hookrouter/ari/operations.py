@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from hookrouter.ari.repeating import BLOCKING, FINAL_5XX, PROOFS, REPEATS, Proof, Repeat
+from hookrouter.ari.repeating import BLOCKING, DONE_ALREADY, DOUBTFUL_409, FINAL_5XX, PROOFS, REPEATS, Proof, Repeat
 from hookrouter.errors import Fault
 
 
@@ -60,6 +60,16 @@ class Operation(msgspec.Struct, frozen=True):
     @property
     def proof(self) -> Proof | None:
         return PROOFS.get(self.name)
+
+    @property
+    def done_already(self) -> frozenset[int]:
+        """The statuses with which Asterisk answers a repeat whose first one was carried out; empty: none tells."""
+        return DONE_ALREADY.get(self.name, frozenset())
+
+    @property
+    def doubtful_409(self) -> bool:
+        """Whether 409 may also mean that the endpoint cannot be reached."""
+        return self.name in DOUBTFUL_409
 
     @property
     def final_5xx(self) -> bool:
@@ -121,7 +131,7 @@ _CHECKS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "long": (int, "a whole number"),
     "double": ((int, float), "a number"),
     "boolean": (bool, "true or false"),
-    "containers": ((dict, list), "an object"),
+    "containers": (dict, "an object"),
     "object": (dict, "an object"),
 }
 
@@ -141,20 +151,41 @@ def check(name: str, params: Mapping[str, Any], *, place: str = "") -> list[Faul
             hint = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(known) or 'none'}"
             faults.append(Fault(f"{place}/{key}", f"`{name}` has no parameter `{key}`; {hint}"))
         else:
-            faults.extend(Fault(f"{place}/{key}", message) for message in _faults(parameter, value))
+            faults.extend(Fault(f"{place}/{key}{at}", message) for at, message in _faults(name, parameter, value))
     faults.extend(
         Fault(f"{place}/{parameter.name}", "missing")
         for parameter in known.values()
         if parameter.required and parameter.name not in params
     )
+    if name == "bridges.create" and params.get("variables") and not params.get("bridgeId"):
+        faults.append(
+            Fault(f"{place}/bridgeId", "missing: without it Asterisk refuses `variables`, and leaks a bridge")
+        )
     return faults
 
 
-def _faults(parameter: Parameter, value: Any) -> Iterator[str]:
-    if parameter.multiple and isinstance(value, list):
-        for item in value:
-            yield from _faults(msgspec.structs.replace(parameter, multiple=False), item)
-        return
+_Faults = Iterator[tuple[str, str]]
+
+
+def _faults(name: str, parameter: Parameter, value: Any) -> _Faults:
+    """(pointer below the parameter, what is wrong)."""
+    if parameter.where == "body" and parameter.name in ("variables", "fields"):
+        yield from _body_faults(name, parameter.name, value)
+    elif parameter.multiple and isinstance(value, list):
+        if parameter.required and not value:
+            yield "", "at least one is needed"
+        for index, item in enumerate(value):
+            yield from ((f"/{index}", message) for message in _value_faults(parameter, item))
+            if isinstance(item, str) and "," in item:
+                yield f"/{index}", "Asterisk would split this at its comma (in a URL, write %2C)"
+    elif parameter.multiple and isinstance(value, str):
+        for item in value.split(","):
+            yield from (("", message) for message in _value_faults(parameter, item))
+    else:
+        yield from (("", message) for message in _value_faults(parameter, value))
+
+
+def _value_faults(parameter: Parameter, value: Any) -> Iterator[str]:
     wanted, text = _CHECKS.get(parameter.type, (object, "a value"))
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         yield f"expected {text}"
@@ -164,6 +195,37 @@ def _faults(parameter: Parameter, value: Any) -> Iterator[str]:
         yield f"{value} is less than {parameter.minimum:g}"
     elif parameter.maximum is not None and isinstance(value, int | float) and value > parameter.maximum:
         yield f"{value} is more than {parameter.maximum:g}"
+    elif value == "" and parameter.where == "path":
+        yield "must not be empty"
+
+
+def _body_faults(name: str, key: str, value: Any) -> _Faults:
+    """`variables` and `fields`: the api-docs say only that they are containers; Asterisk is stricter.
+
+    Source: trying. Anything goes in an event; a message takes text; a channel or bridge also `{"value", "report_events"}`.
+    """
+    if key == "fields":
+        if not isinstance(value, list):
+            yield "", "expected a list of objects with `attribute` and `value`"
+            return
+        for index, item in enumerate(value):
+            if not (isinstance(item, dict) and all(isinstance(item.get(part), str) for part in ("attribute", "value"))):
+                yield f"/{index}", "expected an object with `attribute` and `value`, both strings"
+    elif not isinstance(value, dict):
+        yield "", "expected an object"
+    elif name != "events.userEvent":
+        plain = name.startswith("endpoints.")
+        text = (
+            "expected a string" if plain else "expected a string, or an object with `value` and perhaps `report_events`"
+        )
+        for variable, item in value.items():
+            boxed = isinstance(item, dict) and isinstance(item.get("value"), str) and not plain
+            if not isinstance(item, str) and not boxed:
+                yield f"/{variable}", text
+
+
+_SAID: dict[str, dict[str, Any]] = {"channels.mute": {"direction": "both"}, "channels.unmute": {"direction": "both"}}
+"""Defaults of the api-docs that Asterisk wants to hear all the same (400 without)."""
 
 
 @cache
@@ -179,19 +241,26 @@ def _plan(name: str) -> tuple[str, tuple[tuple[bool, str], ...], frozenset[str],
 
 
 def build(request: Request) -> HttpRequest:
-    """The HTTP request for it. Raises KeyError for an operation or a path parameter that is not there."""
-    method, parts, bodies, in_path = _plan(request.operation)
-    params = request.params
+    """The HTTP request for it. Raises KeyError for an operation or a path parameter that is not there.
+
+    `bridges.create` with a `bridgeId` goes to `/bridges/{bridgeId}`, which is the same but takes a body.
+    """
+    name, params = request.operation, request.params
+    if name in _SAID:
+        params = _SAID[name] | params
+    elif name == "bridges.create" and params.get("bridgeId"):
+        name = "bridges.createWithId"
+    method, parts, bodies, in_path = _plan(name)
     target = "".join(quote(str(params[text]), safe="") if is_name else text for is_name, text in parts)
     query: list[tuple[str, str]] = []
     body: dict[str, Any] = {}
-    for name, value in params.items():
-        if name in in_path or value is None:
+    for key, value in params.items():
+        if key in in_path or value is None:
             continue
-        if name in bodies:
-            body[name] = value
+        if key in bodies:
+            body[key] = value
         else:
-            query.append((name, _text(value)))
+            query.append((key, _text(value)))
     if query:
         target = f"{target}?{urlencode(query, quote_via=quote)}"
     return HttpRequest(method, target, _body(body))
@@ -220,12 +289,10 @@ def proof_request(request: Request) -> Request | None:
 
 
 def proved(request: Request, status: int) -> bool | None:
-    """What the proof's status says: done, not done, or (None) nothing."""
+    """What the proof's status says: done, not done, or (None) nothing.
+
+    404 says not done only while nothing can have come and gone since: see `Proof.lasting`.
+    """
     if status == 200:
         return True
     return False if status == 404 else None
-
-
-_unknown = {name for name, found in operations().items() if found.method != "GET"} ^ set(REPEATS)
-if _unknown:  # a new api-docs file with operations that nobody has thought about
-    raise RuntimeError(f"repeating.py and the api-docs disagree about {sorted(_unknown)}")
