@@ -20,7 +20,7 @@ demo: $(VENV)/.run  ## A whole call, with nothing but Python
 	$(BIN)/hookrouter demo
 
 lab:  ## A real Asterisk and SIPp (root, Debian: installs what is missing)
-	$(PYTHON) tests/lab/asterisk.py setup --tools sip-tester
+	$(PYTHON) tests/lab/asterisk.py setup --tools sip-tester espeak-ng sox
 
 check: $(VENV)/.dev  ## Lint, types, architecture
 	$(BIN)/ruff check hookrouter tests benchmarks scripts examples

@@ -47,7 +47,7 @@ class Server(asyncio.Protocol):
 
 async def serve() -> None:
     server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201
+    print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
@@ -70,7 +70,7 @@ async def measure(name: str, post: Callable[[], Awaitable[object]]) -> None:
             started = time.process_time()
             await asyncio.gather(*(worker() for _ in range(at_once)))
             best = min(best, time.process_time() - started)
-        print(f"{name:24} {at_once:3} at once {best / count * 1e6:7.1f} µs")  # noqa: T201
+        print(f"{name:24} {at_once:3} at once {best / count * 1e6:7.1f} µs")
 
 
 async def run(port: int) -> None:

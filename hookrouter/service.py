@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hmac
 import random
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -162,8 +163,8 @@ class Service:
             ws_ping_timeout=4, timeout_graceful_shutdown=1,
         )  # fmt: skip
         self._server = _Server(config)
-        bound = config.bind_socket() if server.port else None
-        self._tasks.append(asyncio.create_task(self._server.serve([bound] if bound else None), name="http"))
+        bound = _bind(server.host, server.port)
+        self._tasks.append(asyncio.create_task(self._server.serve([bound]), name="http"))
         await self._server.is_up.wait()
 
     @property
@@ -372,6 +373,20 @@ class Service:
             f"{username}:{password}".encode(), f"{settings.username}:{settings.password}".encode()
         )
         return client.accept if right else None
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A listening socket made for TCP by name: asyncio sets TCP_NODELAY only on such. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except BaseException:
+        bound.close()
+        raise
+    bound.setblocking(False)
+    return bound
 
 
 class _Server(uvicorn.Server):

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 RESOURCES = (
-    "applications asterisk bridges channels deviceStates endpoints events mailboxes playbacks recordings sounds".split()
-)
+    "applications", "asterisk", "bridges", "channels", "deviceStates", "endpoints", "events", "mailboxes", "playbacks",
+    "recordings", "sounds",
+)  # fmt: skip
 
 
 def parameter(found: dict[str, Any]) -> dict[str, Any]:

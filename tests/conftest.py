@@ -13,3 +13,5 @@ sys.path.insert(0, str(Path(__file__).parent))
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="faults at full length")
     parser.addoption("--soak-hours", type=float, default=0.0, help="how long the soak runs")
+    parser.addoption("--report", type=Path, help="docs/reliability.md: the table of faults is written there")
+    parser.addoption("--seed", type=int, default=1, help="of the faults that are chosen at random")

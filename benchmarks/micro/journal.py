@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """What the journal costs: CPU per save and commit, and how long a commit takes, at several rates and snapshot sizes.
 
 Run: python benchmarks/micro/journal.py [directory]    (the directory decides which disk is measured)

@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """Fault 15 in one process: a backlog waits, the endpoint comes back, new events keep coming; how evenly does it drain?
 
 Run: python benchmarks/micro/notify.py [events] [directory]    (100,000 events drain in about 8 minutes: 200 a second)

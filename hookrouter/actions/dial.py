@@ -251,7 +251,8 @@ class DialRun(Run, tag="dial"):
                 self._answered(channel, do)
         elif status := _DIALSTATUS.get(dialstatus):
             self.legs[channel].status = status
-            if do.action.early_media:
+            if do.action.early_media:  # a created channel stays until its own timeout
+                self._hang_up(channel, do, "normal")
                 self._gone(channel, status, 0, do)
 
     def _answered(self, channel: str, do: Do) -> None:

@@ -13,6 +13,9 @@ import msgspec
 from msgspec import Meta
 
 from hookrouter.actions.base import Do, Reply, RequestAction, Run, fail_with
+from hookrouter.ari.events import Event
+
+_MOVE_TIMEOUT = 3.0
 
 Reason = Literal[
     "normal", "busy", "congestion", "no_answer", "timeout", "rejected", "unallocated", "normal_unspecified",
@@ -157,9 +160,17 @@ class MoveRun(Run, tag="move"):
                 operation, params = do.action.request(do.channel)
                 do.request(operation, "move", **params)
         elif 200 <= reply.status < 300:
-            do.finish()
+            do.after(_MOVE_TIMEOUT, "moved")  # its StasisEnd ends the call here, ApplicationMoveFailed keeps it
         else:
             fail_with(do, reply)
+
+    def on_event(self, event: Event, do: Do) -> None:
+        head = event.head
+        if head.type == "ApplicationMoveFailed" and head.channel is not None and head.channel.id == do.channel:
+            do.fail("no_such_app", f"nobody serves the Stasis app `{do.action.app}` now")
+
+    def on_timer(self, name: str, do: Do) -> None:
+        do.finish()
 
 
 class Redirect(RequestAction, frozen=True, tag="redirect"):
