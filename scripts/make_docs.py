@@ -15,6 +15,7 @@ from hookrouter.actions.base import Action
 from hookrouter.actions.operation import OperationAction
 from hookrouter.actions.vocabulary import BY_NAME, RESULTS, VERBS
 from hookrouter.ari.operations import Operation, operations
+from hookrouter.ari.repeating import DONE_ALREADY, Repeat
 from hookrouter.schemas import actions_schema
 from hookrouter.telemetry.metrics import Metrics
 
@@ -99,12 +100,18 @@ the first column; required parameters are **bold**.
 
 - **blocks**: Asterisk may keep the request waiting until a playback, recording or DTMF of the same channel has ended.
 - **the same request again**: what it does, and so what the router does when it cannot know whether the first one arrived.
-  *harmless*: the same state as after the first. *404 is done*: the first one did it. *asks first*: the router asks for the
+  *harmless*: the same state as after the first. *404 is done* (or 409): the first one did it. *asks first*: the router asks for the
   proof in the next column, and repeats only where that says 404. *never*: it would be done twice, so it is not repeated.
 
 """
 
-_REPEATS = {"safe": "harmless", "gone-is-done": "404 is done", "ask": "asks first", "never": "never"}
+_REPEATS = {"safe": "harmless", "ask": "asks first", "never": "never"}
+
+
+def _repeat(found: Operation) -> str:
+    if found.repeat is Repeat.GONE_IS_DONE:
+        return f"{' or '.join(map(str, sorted(DONE_ALREADY[found.name])))} is done"
+    return _REPEATS[found.repeat.value]
 
 
 def pages() -> dict[str, str]:
@@ -264,7 +271,7 @@ def operations_page() -> str:
             parameters = ", ".join(f"**{p.name}**" if p.required else p.name for p in member.parameters)
             out.append(
                 f"| `{member.name}` | `{member.method} {member.path}` | {parameters} | {'yes' if member.blocks else ''} "
-                f"| {_REPEATS[member.repeat.value]} | {proof} |\n"
+                f"| {_repeat(member)} | {proof} |\n"
             )
         out.append("\n")
     return "".join(out).rstrip("\n") + "\n"
