@@ -19,7 +19,10 @@ from hookrouter.routing.table import RouteTable
 
 
 class NewCall(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """The body. `to` is an endpoint such as `PJSIP/alice`; give `route`, or `actions`, or both."""
+    """The body. `to` is an endpoint such as `PJSIP/alice`; give `route`, or `actions`, or both.
+
+    With `actions` alone the first control route of the file owns the call.
+    """
 
     to: Annotated[str, Meta(min_length=1)]
     route: str | None = None
@@ -43,7 +46,8 @@ async def originate(clients: Mapping[str, AriClient], flow: Flow, routes: RouteT
     client = clients.get(name)
     if client is None:
         raise AnswerRefused([Fault("/asterisk", f"no [asterisk.{name}] in routes.toml; known: {', '.join(clients)}")])
-    route = routes.by_name(wanted.route) if wanted.route else None
+    first = next((found.name for found in routes.routes if found.mode == "control"), None)
+    route = routes.by_name(wanted.route or (first if not isinstance(wanted.actions, msgspec.UnsetType) else None) or "")
     if route is None or route.mode != "control":
         known = ", ".join(found.name for found in routes.routes if found.mode == "control")
         raise AnswerRefused([Fault("/route", f"name the control route that owns the call; known: {known}")])

@@ -84,7 +84,7 @@ def actions_schema() -> dict[str, Any]:
     for tag, verb in BY_NAME.items():
         schema, more = _verb_schema(verb)
         definitions |= more
-        key = verb.__name__
+        key = f"{verb.__name__}Action"
         definitions[key] = schema
         names[tag] = f"#/$defs/{key}"
     for name in operations():

@@ -117,6 +117,9 @@ class Service:
             self.flow.speech = Speech(self.config.speech, self._http)
         self.resumer = Resumer(self.board, self.flow, self.runner, self.facts, self._clock)
         self.metrics_of.watch_queue(self._queues)
+        self.metrics_of.watch_calls(lambda: [live.call.route for live in self.board])
+        for settings in self.config.asterisks:
+            self.metrics_of.connected.labels(settings.name).set(0)
         meta = await self.store.load_meta()
         await self._take_up_calls(meta)
         await self.notifier.start()
@@ -213,6 +216,7 @@ class Service:
                 self.store.drop_call(stored.call_id)
                 continue
             live = self.runner.take_up(call, self._route_of(call.route))
+            self.timelines.take_up(call.id)
             self.resumer.took_up(live)
         for key, value in meta.items():
             if key.startswith("announced/"):
@@ -366,7 +370,7 @@ class Service:
 
     def inbound(self, name: str, username: str, password: str) -> Callable[[Any], Awaitable[None]] | None:
         client = self.clients.get(name)
-        if client is None or client.settings.mode != "listen":
+        if client is None or client.settings.mode != "listen" or self._stop.is_set():
             return None
         settings = client.settings
         right = hmac.compare_digest(

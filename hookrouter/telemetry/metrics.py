@@ -5,6 +5,7 @@ Children of labelled metrics are bound once and kept: an increment costs about a
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Callable
 from typing import Any
 
@@ -67,14 +68,24 @@ class Metrics:
         self._queues: list[Callable[[], dict[str, float]]] = []
         self.queue = Gauge("hookrouter_queue", "What waits, by queue.", ["queue"], registry=r)
         self._open: set[str] = set()
+        self._routes: Callable[[], list[str]] = list
+        self._known: set[str] = set()
         self._bound: dict[tuple[Any, ...], Any] = {}
 
     def watch_queue(self, depth: Callable[[], dict[str, float]]) -> None:
         """`depth` is asked at each scrape: name of the queue → how much waits there."""
         self._queues.append(depth)
 
+    def watch_calls(self, routes: Callable[[], list[str]]) -> None:
+        """`routes` is asked at each scrape: the route of every live call."""
+        self._routes = routes
+
     def render(self) -> bytes:
         """The text that Prometheus reads."""
+        live = Counts(self._routes())
+        for route in self._known | live.keys():
+            self.calls.labels(route).set(live[route])
+        self._known |= live.keys()
         for depth in self._queues:
             for name, value in depth().items():
                 self.queue.labels(name).set(value)
@@ -118,12 +129,10 @@ def _replaced(m: Metrics, fact: f.AriReplaced) -> None:
 
 
 def _call_started(m: Metrics, fact: f.CallStarted) -> None:
-    m._of(m.calls, fact.route).inc()
     m._of(m.calls_started, fact.route).inc()
 
 
 def _call_finished(m: Metrics, fact: f.CallFinished) -> None:
-    m._of(m.calls, fact.route).dec()
     m._of(m.call_seconds, fact.route).observe(fact.seconds)
 
 

@@ -32,6 +32,10 @@ class Timelines:
         self._clock = clock
         self._calls: dict[str, list[tuple[float, Fact]]] = {}
 
+    def take_up(self, call: str) -> None:
+        """A call from the journal: what happened before the restart is not known any more."""
+        self._calls[call] = []
+
     def of(self, call: str) -> list[dict[str, Any]]:
         """The entries of a live call, the first one first."""
         return [_entry(at, fact) for at, fact in self._calls.get(call, [])]

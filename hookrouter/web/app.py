@@ -58,7 +58,7 @@ class Router(Protocol):
 def problem(status: int, title: str, detail: str = "", **more: Any) -> JSONResponse:
     """RFC 9457."""
     body = {"type": "about:blank", "title": title, "status": status, **({"detail": detail} if detail else {}), **more}
-    headers = {"www-authenticate": 'Bearer realm="hookrouter"'} if status == 401 else None
+    headers = {"www-authenticate": 'Bearer realm="hookrouter", Basic realm="hookrouter"'} if status == 401 else None
     return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
 
 
@@ -91,7 +91,7 @@ class TokenGuard:
     def _allowed(self, scope: Scope) -> bool:
         if not self._token:
             client = scope.get("client")
-            return client is not None and str(client[0]).startswith(_LOOPBACK)
+            return client is not None and str(client[0]).startswith(_LOOPBACK) and _from_here(scope)
         for name, value in scope["headers"]:
             if name == b"authorization":
                 kind, _, given = value.partition(b" ")
@@ -101,6 +101,16 @@ class TokenGuard:
                     return False
                 return hmac.compare_digest(given.strip(), self._token.encode())
         return False
+
+
+def _from_here(scope: Scope) -> bool:
+    """Whether no web page of somebody else's sent it: a browser on this machine says which one did."""
+    headers: dict[str, str] = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    host = headers.get("host", "")
+    origin = headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != host:
+        return False
+    return host.strip("[").startswith(_LOOPBACK)
 
 
 def _decode_basic(given: bytes) -> tuple[str, str]:
