@@ -136,7 +136,7 @@ def _metrics() -> str:
 
 def actions_page() -> str:
     definitions = actions_schema()["$defs"]
-    common = definitions["Play"]["properties"]
+    common = definitions["PlayAction"]["properties"]
     out = [_HEAD, _table({name: common[name] for name in COMMON}, ())]
     out.append(_RESULTS.format(results=", ".join(f"`{name}`" for name in sorted(RESULTS))))
     unknown = {verb.group for verb in VERBS} - CHAPTERS.keys()
