@@ -29,15 +29,18 @@ async def try_again(
     first_delay: float = 0.05,
     longest_delay: float = 1.0,
     sleep: Callable[[float], Awaitable[None]],
+    now: Callable[[], float],
 ) -> T:
-    """Calls `attempt(number)`, from 2 on, until it returns; exponential backoff with full jitter between.
+    """Calls `attempt(number)`, from 2 on, until it returns; exponential backoff with full jitter before each.
 
-    `total`: seconds after which no new try begins. Raises the last `Again`, and at once whatever else a try raises.
+    `total`: seconds (of `now`, monotonic) after which no new try begins. Raises the last `Again`, and at once whatever
+    else a try raises.
     """
-    number = 1
+    number, until = 1, now() + total
+    await sleep(first_delay)  # tenacity's own first try would come at once
     async for turn in tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type(Again),
-        stop=tenacity.stop_after_delay(total),
+        stop=lambda state: now() >= until,
         wait=tenacity.wait_random_exponential(multiplier=first_delay, max=longest_delay, min=first_delay),
         sleep=sleep,
         reraise=True,

@@ -5,6 +5,7 @@ Rules:
   that waits for a prompt would hold up every other call. Those go over HTTP, or wait until their channel is free.
 - What certainly did not arrive, or failed for a passing reason, is tried again; what may have been done is asked for first
   (repeating.py). What stays unknown is returned as `unknown`, never repeated.
+- An Asterisk that answers no requests on its socket (before 22.4) gets them over HTTP.
 - Another client that takes our app is not fought: we step down and say so.
 Source: Asterisk's res_ari, res_http_websocket; docs/asterisk.md.
 """
@@ -14,20 +15,18 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 import msgspec
-import websockets.asyncio.client
 import websockets.exceptions
 
-from hookrouter import __version__
 from hookrouter.ari.events import Head
-from hookrouter.ari.operations import HttpRequest, Operation, Request, build, operation, proof_request, proved
-from hookrouter.ari.repeating import Repeat
+from hookrouter.ari.operations import HttpRequest, Operation, Request, build, operation
+from hookrouter.ari.performing import Busy, Job, Reply
 from hookrouter.ari.settings import AsteriskSettings
-from hookrouter.ari.websocket import Duplex, Link
+from hookrouter.ari.websocket import Duplex, Link, connect
 from hookrouter.clock import Clock
 from hookrouter.errors import AriFateUnknown, AriUnreachable
 from hookrouter.facts import AriConnected, AriLost, AriReplaced, AriRequested, Facts, Warned
@@ -38,23 +37,12 @@ _MAX_REPLY = 32 * 1024 * 1024
 _RETRY_TOTAL = 8.0
 _REQUEST_TIMEOUT = 10.0
 _BLOCKING_TIMEOUT = 600.0
-_PING_DELAY = 4.0
+_PROBE_TIMEOUT = 2.0
+_FREE_DELAY = 0.05
 _RECONNECT_DELAY = 1.5
+_REFUSED_DELAY = 15.0
 _ALWAYS = frozenset({"RESTResponse", "ApplicationReplaced", "ApplicationRegistered", "ApplicationUnregistered"})
-_PASSING = frozenset({500, 502, 503, 504})
-
-Fate = Literal["replied", "unreachable", "unknown", "proved"]
-
-
-class Reply(msgspec.Struct, frozen=True, gc=False):
-    """What came of a request. `status` 0: no reply (`unreachable`: surely not done; `unknown`: nobody can say).
-
-    `proved`: the reply was lost, and asking showed that it was done.
-    """
-
-    status: int
-    body: bytes = b""
-    fate: Fate = "replied"
+_WHO = Request("asterisk.getInfo", {"only": ["status", "system"]})
 
 
 class Connected(msgspec.Struct, frozen=True):
@@ -64,29 +52,6 @@ class Connected(msgspec.Struct, frozen=True):
     restarted: bool
     startup_time: str
     version: str
-
-
-class _WebsocketDuplex:
-    """The websockets library's connection as a Duplex: bytes in and out, every end a ConnectionError."""
-
-    def __init__(self, connection: websockets.asyncio.client.ClientConnection) -> None:
-        self._connection = connection
-        self._recv = connection.recv
-
-    async def recv(self) -> bytes:
-        try:
-            return await self._recv(decode=False)
-        except websockets.exceptions.ConnectionClosed as error:
-            raise ConnectionError(str(error)) from None
-
-    async def send(self, data: bytes) -> None:
-        try:
-            await self._connection.send(data, text=True)
-        except websockets.exceptions.ConnectionClosed as error:
-            raise ConnectionError(str(error)) from None
-
-    async def close(self) -> None:
-        await self._connection.close()
 
 
 class AriClient:
@@ -121,6 +86,7 @@ class AriClient:
         self._http = http if settings.url else None
         self._events: frozenset[str] | None = None
         self._link: Link | None = None
+        self._on_socket = True  # whether this connection answers requests
         self._task: asyncio.Task[None] | None = None
         self._connections = 0
         token = base64.b64encode(f"{settings.username}:{settings.password}".encode()).decode()
@@ -149,6 +115,8 @@ class AriClient:
             await asyncio.gather(self._task, return_exceptions=True)
         if self._link is not None:
             await self._link.close()
+        async with self._accepted:  # whatever was accepted has ended
+            pass
 
     def _url(self) -> str:
         base = "ws" + self._base.removeprefix("http")
@@ -162,7 +130,8 @@ class AriClient:
                 return
             attempt = 1 if self.ready or reason != last else attempt + 1
             last, self.state = reason, reason
-            delay = min(_RECONNECT_DELAY, 0.25 * 2 ** min(attempt, 8)) * (0.5 + self._random() / 2)
+            longest = _REFUSED_DELAY if reason == "unauthorized" else _RECONNECT_DELAY
+            delay = min(longest, 0.25 * 2 ** min(attempt, 8)) * (0.5 + self._random() / 2)
             if attempt == 1 or attempt % 20 == 0:
                 self._facts.emit(AriLost(self.name, reason, detail, delay))
             await self._clock.sleep(delay)
@@ -170,19 +139,7 @@ class AriClient:
     async def _connect_once(self) -> tuple[str, str]:
         """One connection, from its handshake to its end: why it ended."""
         try:
-            connection = await websockets.asyncio.client.connect(
-                self._url(),
-                additional_headers=[self._auth],
-                user_agent_header=f"hookrouter/{__version__}",
-                compression=None,
-                max_queue=None,
-                max_size=None,
-                proxy=None,
-                open_timeout=5,
-                ping_interval=_PING_DELAY,
-                ping_timeout=_PING_DELAY,
-                close_timeout=1,
-            )
+            duplex = await connect(self._url(), [self._auth])
         except websockets.exceptions.InvalidStatus as error:
             return _refusal(error.response.status_code)
         except (OSError, TimeoutError, websockets.exceptions.WebSocketException) as error:
@@ -190,13 +147,15 @@ class AriClient:
                 "no_answer",
                 f"{error}: is Asterisk running, and is http.conf enabled and bound to {self.settings.url}?",
             )
-        return await self.serve(_WebsocketDuplex(connection))
+        return await self.serve(duplex)
 
     async def accept(self, duplex: Duplex) -> None:
         """Listen mode: serves a socket that Asterisk opened, until it ends. A newer one takes over from an older one."""
         if self._link is not None:
             await self._link.close()
         async with self._accepted:
+            if self.state == "stopped":  # the one that comes after us will serve it
+                return
             reason, detail = await self.serve(duplex)
             if self.state not in ("replaced", "stopped"):
                 self.state = reason
@@ -206,18 +165,15 @@ class AriClient:
         """Runs one socket: its events flow from the start, and are held by the flow until the calls are looked at."""
         link = Link(duplex, self._take, self._garbage)
         self._on_link()
-        self._link = link
+        self._link, self._on_socket = link, True
         reader = asyncio.create_task(link.run(), name=f"ari reader {self.name}")
         greeting = asyncio.create_task(self._greet(link), name=f"ari greeting {self.name}")
         try:
             await asyncio.wait({reader, greeting}, return_when=asyncio.FIRST_COMPLETED)
-            if not reader.done() and greeting.exception() is None:
-                await reader
-            if greeting.done() and not greeting.cancelled() and (failed := greeting.exception()) is not None:
-                if not isinstance(failed, AriUnreachable | AriFateUnknown):
-                    raise failed
-                return "unavailable", str(failed)
-            return "closed", reader.result() if reader.done() else ""
+            if greeting.done() and (failed := greeting.exception()) is not None:
+                return self._not_greeted(failed)
+            await asyncio.wait({reader})
+            return ("closed", "by us") if reader.cancelled() else reader.result()
         finally:
             self._link = None
             for task in (reader, greeting):
@@ -225,12 +181,17 @@ class AriClient:
             await link.close()
             await asyncio.gather(reader, greeting, return_exceptions=True)
 
+    def _not_greeted(self, failed: BaseException) -> tuple[str, str]:
+        """A mistake of ours must not end the connecting either."""
+        if isinstance(failed, AriUnreachable | AriFateUnknown):
+            return "unavailable", str(failed)
+        detail = f"{type(failed).__name__}: {failed}"
+        self._facts.emit(Warned("internal", f"greeting Asterisk `{self.name}`: {detail}"))
+        return "unavailable", detail
+
     async def _greet(self, link: Link) -> None:
         """What each new connection needs before it counts: who is there, what is filtered, what was missed."""
-        reply = await self.perform(Request("asterisk.getInfo", {"only": ["status", "system"]}))
-        if reply.status != 200:
-            raise AriUnreachable(f"GET /asterisk/info answered {reply.status}")
-        info: dict[str, Any] = msgspec.json.decode(reply.body)
+        info = await self._who_is_there(link)
         startup = str((info.get("status") or {}).get("startup_time", ""))
         self.version = str((info.get("system") or {}).get("version", ""))
         restarted = bool(self.startup_time) and self.startup_time != startup
@@ -245,6 +206,27 @@ class AriClient:
             self.state = "connected"
             self._facts.emit(AriConnected(self.name, self.apps, self.version, connected.reconnect))
 
+    async def _who_is_there(self, link: Link) -> dict[str, Any]:
+        """Asterisk's info; and whether it answers on the socket. Raises AriUnreachable, AriFateUnknown."""
+        question = build(_WHO)
+        try:
+            return _info((await link.ask(question, _PROBE_TIMEOUT)).body)
+        except AriFateUnknown:
+            if not link.open:
+                raise
+        self._on_socket = False
+        await self._filter()  # somebody else's may hold back the replies
+        try:
+            info = _info((await link.ask(question, _PROBE_TIMEOUT)).body)
+        except AriFateUnknown:
+            if not link.open or self._http is None:
+                raise
+            message = "it does not answer requests on its event socket (Asterisk 22.4 and later do): they go over HTTP"
+            self._facts.emit(Warned(f"ari.{self.name}", message))
+            return _info((await self.perform(_WHO)).body)
+        self._on_socket = True
+        return info
+
     def _take(self, raw: bytes, head: Head) -> None:
         if head.type == "ApplicationReplaced" and (head.application in self.apps or not head.application):
             self.state = "replaced"
@@ -253,7 +235,10 @@ class AriClient:
             if link is not None:
                 link.open = False
                 self._closing = asyncio.create_task(link.close())
-        self._on_event(raw, head)
+        try:
+            self._on_event(raw, head)
+        except Exception as error:  # noqa: BLE001  one event that we cannot handle must not cost all the others
+            self._facts.emit(Warned("internal", f"handling {head.type}: {type(error).__name__}: {error}"))
 
     def _garbage(self, raw: bytes) -> None:
         self._facts.emit(Warned("ari.garbage", f"not an event: {raw[:200]!r}"))
@@ -292,7 +277,7 @@ class AriClient:
         request: Request,
         *,
         doubtful: bool = False,
-        channel_busy: Callable[[], bool] | None = None,
+        channel_busy: Busy | None = None,
         timeout: float = _REQUEST_TIMEOUT,
         call: str = "",
     ) -> Reply:
@@ -304,33 +289,36 @@ class AriClient:
         found = operation(request.operation)
         if found is None:
             return Reply(400, b'{"message":"no such operation"}')
-        job = _Job(self, request, found, channel_busy, timeout, call)
+        job = Job(self, request, found, channel_busy, timeout, call, doubtful)
         try:
-            if doubtful and (settled := await job.settle(doubtful=True)) is not None:
-                return settled
-            try:
-                return await job.attempt(1)
-            except Again as again:
-                return await try_again(job.attempt, total=_RETRY_TOTAL, sleep=self._clock.sleep) if again else job.last
+            return await job.attempt(1)
+        except Again:
+            pass
+        try:
+            return await try_again(job.attempt, total=_RETRY_TOTAL, sleep=self._clock.sleep, now=self.now)
         except Again:
             return job.last
 
     async def exchange(
-        self, http: HttpRequest, found: Operation, busy: Callable[[], bool] | None, timeout: float
+        self, http: HttpRequest, found: Operation, busy: Busy | None, timeout: float
     ) -> tuple[int, bytes, str]:
         """One request, one reply: (status, body, transport). Raises AriUnreachable or AriFateUnknown."""
-        link = self._link
         blocks = found.blocks and busy is not None and busy()
-        if blocks and self._http is None:
-            while busy is not None and busy():
-                await self._clock.sleep(0.05)
-            blocks, link = False, self._link
-        if link is not None and link.open and not blocks:
-            reply = await link.ask(http, timeout)
-            return reply.status, reply.body, "ws"
-        if self._http is None:
+        link = self._link
+        usable = link is not None and link.open
+        if self._http is not None and (blocks or not usable or not self._on_socket):
+            try:
+                return await self._over_http(self._http, http, _BLOCKING_TIMEOUT if blocks else timeout)
+            except AriUnreachable:
+                if not usable or not self._on_socket:
+                    raise
+        while blocks and busy is not None and busy():  # there is only the socket: it must not be held up
+            await self._clock.sleep(_FREE_DELAY)
+        link = self._link
+        if link is None or not link.open:
             raise AriUnreachable("Asterisk is not connected")
-        return await self._over_http(self._http, http, _BLOCKING_TIMEOUT if blocks else timeout)
+        reply = await link.ask(http, timeout)
+        return reply.status, reply.body, "ws"
 
     async def _over_http(self, client: Http, http: HttpRequest, timeout: float) -> tuple[int, bytes, str]:
         headers = [self._auth]
@@ -366,86 +354,13 @@ class AriClient:
         return self._clock.monotonic()
 
 
-class _Job:
-    """One `perform`: its tries, and what the last one left behind."""
-
-    __slots__ = ("busy", "call", "client", "found", "http", "last", "request", "timeout")
-
-    def __init__(self, client: AriClient, request: Request, found: Operation, busy: Callable[[], bool] | None,
-                 timeout: float, call: str) -> None:  # fmt: skip
-        self.client = client
-        self.request = request
-        self.found = found
-        self.http = build(request)
-        self.busy = busy
-        self.timeout = timeout
-        self.call = call
-        self.last = Reply(0, fate="unreachable")
-
-    async def attempt(self, number: int) -> Reply:
-        """One try. Raises Again where another may follow."""
-        client, started = self.client, self.client.now()
-        try:
-            status, body, transport = await client.exchange(self.http, self.found, self.busy, self.timeout)
-        except AriUnreachable as error:
-            client.report(self.request, 0, started, "none", number, self.call, str(error))
-            self.last = Reply(0, str(error).encode(), "unreachable" if self.last.fate != "unknown" else "unknown")
-            raise Again(error) from None
-        except AriFateUnknown as error:
-            client.report(self.request, 0, started, "none", number, self.call, str(error))
-            self.last = Reply(0, str(error).encode(), "unknown")
-            return await self._settle_or_again()
-        client.report(self.request, status, started, transport, number, self.call, "")
-        self.last = Reply(status, body)
-        if status in _PASSING and not self.found.final_5xx and self.found.method != "GET":
-            return await self._settle_or_again()
-        if status == 409 and self.found.doubtful_409 and not await self._is_there():
-            self.last = Reply(500, b'{"message":"the endpoint cannot be reached"}')
-        elif number > 1:
-            return await self._after_repeat(status, body)
-        return self.last
-
-    async def _settle_or_again(self) -> Reply:
-        settled = await self.settle()
-        if settled is not None:
-            return settled
-        raise Again(self.last.body)
-
-    async def settle(self, *, doubtful: bool = False) -> Reply | None:
-        """Whether it was done already: the reply to give, or None where it may be (re)sent.
-
-        `doubtful`: long ago, perhaps. What is not there now may have come and gone, so only a bridge is made again.
-        """
-        match self.found.repeat:
-            case Repeat.SAFE | Repeat.GONE_IS_DONE:
-                return None
-            case Repeat.NEVER:
-                return self.last if self.last.status else Reply(0, self.last.body, "unknown")
-        question = proof_request(self.request)
-        if question is None:
-            return Reply(0, self.last.body, "unknown")
-        answer = await self.client.perform(question)
-        match proved(self.request, answer.status):
-            case True:
-                return Reply(200, answer.body, "proved")
-            case False if doubtful and not (self.found.proof and self.found.proof.lasting):
-                return Reply(0, b"it may have been done before a restart, and be over", "unknown")
-            case False:
-                return None if self.last.status == 0 or self.last.status in _PASSING else self.last
-        return Reply(0, self.last.body, "unknown")
-
-    async def _is_there(self) -> bool:
-        """Whether the id that was asked for is taken: Asterisk's 409 alone does not say so (repeating.DOUBTFUL_409)."""
-        question = proof_request(self.request)
-        return question is not None and (await self.client.perform(question)).status != 404
-
-    async def _after_repeat(self, status: int, body: bytes) -> Reply:
-        if status in self.found.done_already:
-            return Reply(204, b"", "proved")
-        if self.found.repeat is Repeat.ASK and status in (409, 500):
-            settled = await self.settle()
-            return settled if settled is not None else self.last
-        return self.last
+def _info(body: bytes) -> dict[str, Any]:
+    """Raises AriUnreachable where it is none."""
+    try:
+        info: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.DecodeError:
+        raise AriUnreachable(f"GET /asterisk/info answered {body[:200]!r}") from None
+    return info
 
 
 def _refusal(status: int) -> tuple[str, str]:
@@ -458,3 +373,6 @@ def _refusal(status: int) -> tuple[str, str]:
             "status 404: is ari.conf enabled (`module show like res_ari`), and is http.conf's prefix in the url?",
         )
     return "unavailable", f"status {status}: Asterisk is starting or stopping"
+
+
+__all__ = ["AriClient", "Connected", "Reply"]

@@ -1,17 +1,23 @@
 """One event socket, whichever side opened it: events to a callback, REST over the same socket.
 
-Rules: the reader waits for nothing but the socket; an end of the socket, clean or not, is a loss, and every request
-without a reply is then of unknown fate.
+Rules:
+- The reader waits for nothing but the socket; an end of the socket, clean or not, is a loss, and every request without a
+  reply is then of unknown fate.
+- We ping, Asterisk does not: a socket whose other end is gone without a word ends within 8 s.
+Source: Asterisk's res_http_websocket, res_ari.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
+import websockets.asyncio.client
+import websockets.exceptions
 
+from hookrouter import __version__
 from hookrouter.ari.events import Head
 from hookrouter.ari.operations import HttpRequest
 from hookrouter.ari.protocol import RestResponse, decode_message, encode_request
@@ -26,6 +32,65 @@ class Duplex(Protocol):
     async def close(self) -> None: ...
 
 
+class PingTimeout(ConnectionError):
+    """The other end does not answer pings: it is gone, and nobody told us."""
+
+
+_PING_DELAY = 3.0
+_PING_TIMEOUT = 4.0
+
+
+async def connect(url: str, headers: list[tuple[str, str]], open_timeout: float = 5.0) -> ClientDuplex:
+    """Opens a socket to Asterisk. Raises OSError, TimeoutError or websockets' exceptions (InvalidStatus: refused)."""
+    connection = await websockets.asyncio.client.connect(
+        url,
+        additional_headers=headers,
+        user_agent_header=f"hookrouter/{__version__}",
+        compression=None,
+        max_queue=None,  # events wait in our memory, never in Asterisk's: it drops who reads too slowly
+        max_size=None,
+        proxy=None,
+        open_timeout=open_timeout,
+        ping_interval=_PING_DELAY,
+        ping_timeout=_PING_TIMEOUT,
+        close_timeout=1,
+    )
+    return ClientDuplex(connection)
+
+
+class ClientDuplex:
+    """The websockets library's connection as a Duplex: bytes in and out, every end a ConnectionError."""
+
+    def __init__(self, connection: websockets.asyncio.client.ClientConnection) -> None:
+        self._connection = connection
+        self._recv: Any = connection.recv
+
+    async def recv(self) -> bytes:
+        """The next message. Raises ConnectionError (PingTimeout) when the socket has ended."""
+        try:
+            message: bytes = await self._recv(decode=False)
+        except websockets.exceptions.ConnectionClosed as error:
+            raise _ended(error) from None
+        return message
+
+    async def send(self, data: bytes) -> None:
+        """Sends one text message. Raises ConnectionError when the socket has ended."""
+        try:
+            await self._connection.send(data, text=True)
+        except websockets.exceptions.ConnectionClosed as error:
+            raise _ended(error) from None
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+
+def _ended(error: websockets.exceptions.ConnectionClosed) -> ConnectionError:
+    """Only an unanswered ping makes this side close with 1011 (no message of ours can be too big or wrong)."""
+    if error.sent is not None and error.sent.code == 1011 and not error.rcvd_then_sent:
+        return PingTimeout(f"no pong within {_PING_TIMEOUT:g} s")
+    return ConnectionError(str(error))
+
+
 class Link:
     """One socket's life. `run` reads until it ends; `ask` sends a request and waits for its reply."""
 
@@ -37,11 +102,13 @@ class Link:
         self._on_garbage = on_garbage
         self._pending: dict[str, asyncio.Future[RestResponse]] = {}
         self._count = 0
+        self._reader: asyncio.Task[Any] | None = None
         self.open = True
 
-    async def run(self) -> str:
-        """Reads until the socket ends; why it ended."""
+    async def run(self) -> tuple[str, str]:
+        """Reads until the socket ends; why it ended, as AriLost has it. `close` cancels it."""
         recv, pending = self._duplex.recv, self._pending
+        self._reader = asyncio.current_task()
         try:
             while True:
                 raw = await recv()
@@ -56,8 +123,10 @@ class Link:
                         future.set_result(message)
                 elif self.open:
                     self._on_event(raw, message)
+        except PingTimeout as error:
+            return "ping_timeout", str(error)
         except ConnectionError as error:
-            return str(error)
+            return "closed", str(error)
         finally:
             self._end()
 
@@ -95,5 +164,8 @@ class Link:
             future.set_exception(AriFateUnknown(f"no reply within {timeout:g} s"))
 
     async def close(self) -> None:
-        self.open = False
+        """Ends it now, also where the other end is gone and would never agree to it."""
+        self._end()
+        if self._reader is not None and self._reader is not asyncio.current_task():
+            self._reader.cancel()
         await self._duplex.close()

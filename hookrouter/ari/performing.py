@@ -1,0 +1,141 @@
+"""One request to its end: its tries, what may be tried again, and what is asked first.
+
+Rules:
+- What certainly did not arrive, or failed for a passing reason, is tried again.
+- What may have been done is asked for first (repeating.py). That nothing is there proves only that nothing was done as
+  long as it cannot have come and gone: a beep is over in a moment. What stays unknown is `unknown`, and not sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import msgspec
+
+from hookrouter.ari.operations import HttpRequest, Operation, Request, build, proof_request, proved
+from hookrouter.ari.repeating import Repeat
+from hookrouter.errors import AriFateUnknown, AriUnreachable
+from hookrouter.retrying import Again
+
+Fate = Literal["replied", "unreachable", "unknown", "proved"]
+Busy = Callable[[], bool]
+
+_PASSING = frozenset({500, 502, 503, 504})
+_AT_ONCE = 0.5  # seconds after sending in which nothing that was made can have ended already
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """What came of a request. `status` 0: no reply (`unreachable`: surely not done; `unknown`: nobody can say).
+
+    `proved`: the reply was lost, and asking showed that it was done.
+    """
+
+    status: int
+    body: bytes = b""
+    fate: Fate = "replied"
+
+
+class Way(Protocol):
+    """The way to Asterisk; `AriClient` is it."""
+
+    async def exchange(
+        self, http: HttpRequest, found: Operation, busy: Busy | None, timeout: float
+    ) -> tuple[int, bytes, str]:
+        """(status, body, transport). Raises AriUnreachable or AriFateUnknown."""
+        ...
+
+    async def perform(self, request: Request) -> Reply: ...
+    def report(
+        self, request: Request, status: int, started: float, transport: str, attempt: int, call: str, detail: str
+    ) -> None: ...
+    def now(self) -> float: ...
+
+
+class Job:
+    """One `perform`: its tries, and what the last one left behind."""
+
+    __slots__ = ("busy", "call", "doubtful", "found", "http", "last", "request", "timeout", "way")
+
+    def __init__(self, way: Way, request: Request, found: Operation, busy: Busy | None, timeout: float, call: str,
+                 doubtful: bool) -> None:  # fmt: skip
+        self.way = way
+        self.request = request
+        self.found = found
+        self.http = build(request)
+        self.busy = busy
+        self.timeout = timeout
+        self.call = call
+        self.doubtful = doubtful
+        self.last = Reply(0, fate="unreachable")
+
+    async def attempt(self, number: int) -> Reply:
+        """One try, counted from 1. Raises Again where another may follow."""
+        way, started = self.way, self.way.now()
+        if self.doubtful and number == 1 and (settled := await self.settle(None)) is not None:
+            return settled
+        try:
+            status, body, transport = await way.exchange(self.http, self.found, self.busy, self.timeout)
+        except AriUnreachable as error:
+            way.report(self.request, 0, started, "none", number, self.call, str(error))
+            self.last = Reply(0, str(error).encode(), "unreachable" if self.last.fate != "unknown" else "unknown")
+            raise Again(error) from None
+        except AriFateUnknown as error:
+            way.report(self.request, 0, started, "none", number, self.call, str(error))
+            self.last = Reply(0, str(error).encode(), "unknown")
+            return await self._settle_or_again(started)
+        way.report(self.request, status, started, transport, number, self.call, "")
+        self.last = Reply(status, body)
+        if status in _PASSING and not self.found.final_5xx and self.found.method != "GET":
+            return await self._settle_or_again(started)
+        if status == 409 and self.found.doubtful_409 and not await self._is_there():
+            self.last = Reply(500, b'{"message":"the endpoint cannot be reached"}')
+        elif number > 1 or self.doubtful:
+            return await self._after_repeat(status, started)
+        return self.last
+
+    async def _settle_or_again(self, sent_at: float) -> Reply:
+        settled = await self.settle(sent_at)
+        if settled is not None:
+            return settled
+        raise Again(self.last.body)
+
+    async def settle(self, sent_at: float | None) -> Reply | None:
+        """Whether it was done already: the reply to give, or None where it may be (re)sent.
+
+        `sent_at`: when the doubtful try began (monotonic); None: before a restart, if at all. What is not there now may
+        have come and gone since, unless it lasts.
+        """
+        match self.found.repeat:
+            case Repeat.SAFE | Repeat.GONE_IS_DONE:
+                return None
+            case Repeat.NEVER:
+                return self.last if self.last.status else Reply(0, self.last.body, "unknown")
+        question = proof_request(self.request)
+        if question is None:
+            return Reply(0, self.last.body, "unknown")
+        answer = await self.way.perform(question)
+        done = proved(self.request, answer.status)
+        if done:
+            return Reply(200, answer.body, "proved")
+        if done is None:
+            return Reply(0, self.last.body, "unknown")
+        if self.last.status:
+            return None if self.last.status in _PASSING else self.last
+        lasting = self.found.proof is not None and self.found.proof.lasting
+        if not lasting and (sent_at is None or self.way.now() - sent_at > _AT_ONCE):
+            return Reply(0, b"it may have been done, and be over", "unknown")
+        return None
+
+    async def _is_there(self) -> bool:
+        """Whether the id that was asked for is taken: Asterisk's 409 alone does not say so (repeating.DOUBTFUL_409)."""
+        question = proof_request(self.request)
+        return question is not None and (await self.way.perform(question)).status != 404
+
+    async def _after_repeat(self, status: int, started: float) -> Reply:
+        if status in self.found.done_already:
+            return Reply(204, b"", "proved")
+        if self.found.repeat is Repeat.ASK and status in (409, 500):
+            settled = await self.settle(started)
+            return settled if settled is not None else self.last
+        return self.last
