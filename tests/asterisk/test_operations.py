@@ -149,6 +149,10 @@ class Scene:
             async with asyncio.timeout(5):
                 while (await self.send("recordings.getStored", {"recordingName": name}))[0] != 200:
                     await asyncio.sleep(0.02)
+        else:
+            async with asyncio.timeout(5):  # a recording that has not begun can be stopped, but not paused or muted
+                while '"recording"' not in (await self.send("recordings.getLive", {"recordingName": name}))[1]:
+                    await asyncio.sleep(0.01)
 
 
 def _encoded(url: str) -> Any:
