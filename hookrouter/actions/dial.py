@@ -448,6 +448,8 @@ class DialRun(Run, tag="dial"):
         for channel, leg in self.legs.items():
             if leg.phase not in ("gone", "sorry"):
                 self._hang_up(channel, do, "normal")
+            if leg.phase != "sorry":
+                do.disown(channel)
         if self.snoop:
             do.cast("channels.hangup", channelId=self.snoop)
             do.disown(self.snoop)
