@@ -1,0 +1,163 @@
+"""What an answer may be, and how everything that is wrong with one is told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hookrouter.actions.decode import NOTHING, decode_answer, decode_steps, depth
+from hookrouter.actions.vocabulary import BY_NAME, VERBS
+from hookrouter.errors import AnswerRefused
+from hookrouter.schemas import actions_schema, openapi_document
+
+
+def faults(answer: Any, **options: Any) -> list[str]:
+    body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+    with pytest.raises(AnswerRefused) as refused:
+        decode_answer(body, **options)
+    return [str(fault) for fault in refused.value.faults]
+
+
+@pytest.mark.parametrize("body", [b"", b"  \n", b"[]", b"{}", b"null", b'{"actions":[]}'])
+def test_nothing_changes(body: bytes) -> None:
+    """An empty answer, in all its forms."""
+    assert not decode_answer(body, first=True).steps
+
+
+def test_a_list_and_an_object_say_the_same() -> None:
+    """The object may say more."""
+    steps = decode_answer(b'[{"action":"answer"}]').steps
+    whole = decode_answer(b'{"actions":[{"action":"answer"}],"state":{"a":1},"mode":"append","whenDone":"hangup"}')
+    assert [step.action for step in whole.steps] == [step.action for step in steps]
+    assert (whole.state, whole.mode, whole.when_done) == (b'{"a":1}', "append", "hangup")
+
+
+def test_an_action_is_kept_as_it_was_given() -> None:
+    """Its bytes come back in results."""
+    raw = b'{ "action":"play",  "media":"sound:a" , "id":"x" }'
+    assert decode_answer(b"[" + raw + b"]").steps[0].raw == raw
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ([{"action": "plai"}], ["/0/action: unknown action `plai`; did you mean `play`?"]),
+        ([{"action": "play"}], ["/0/media: missing"]),
+        ([{"action": "play", "media": "sound:a", "lop": 2}], ["/0/lop: unknown field; did you mean `loop`?"]),
+        ([{"action": "play", "media": "hello"}], ["/0/media: `hello` has no scheme; did you mean `sound:hello`?"]),
+        ([{"action": "play", "media": ["sound:a", 3]}], ["/0/media/1: expected a string, got a whole number"]),
+        ([{"action": "mute", "direction": "inn"}], ["/0/direction: invalid enum value 'inn'; did you mean `in`?"]),
+        ([3], ["/0: expected an action (an object with `action`), got a number"]),
+        ([{"media": "sound:a"}], ["/0/action: missing: the name of a verb"]),
+        ({"action": "answer"}, ["/action: unknown field; an answer with one action is a list with one action"]),
+        ({"actions": {"action": "answer"}}, ["/actions: expected a list of actions, got an object"]),
+        ({"actions": [], "mode": "repl"}, ["/mode: invalid enum value 'repl'; did you mean `replace`?"]),
+        ([{"action": "answer", "onError": "skip"}], ["/0/onError: expected `stop`, `continue` or a list of actions, got `skip`"]),
+        ([{"action": "~bridged", "bridge": "x", "with": "y"}], ["/0/action: unknown action `~bridged`"]),
+        ([{"action": "channels.plai"}], ["/0/action: Asterisk has no operation `channels.plai`; did you mean `channels.play`?"]),
+        ([{"action": "channels.play", "media": "sound:a", "lng": "de"}], None),
+        ([{"action": "setVariable", "variable": "a", "variables": {"b": "c"}}],
+         ["/0/variable: give either `variable` or `variables`"]),
+        ([{"action": "gather", "branches": {"1": [{"action": "x"}]}}], None),
+        ([{"action": "gather", "prompt": [{"action": "hangup"}]}], None),
+        (5, ["expected a list of actions or an object, got a number `5`"]),
+    ],
+)  # fmt: skip
+def test_each_fault_is_told_with_its_place(answer: Any, told: list[str] | None) -> None:
+    """A JSON pointer, what is wrong, and what was perhaps meant."""
+    found = faults(answer)
+    if told is not None:
+        assert found == told
+    else:
+        assert len(found) == 1
+        assert found[0].startswith("/0/")
+
+
+def test_every_fault_is_told_at_once() -> None:
+    """Nothing of the answer runs, and one look is enough to mend it."""
+    found = faults([{"action": "plai"}, {"action": "answer"}, {"action": "pause", "seconds": -1, "wat": 1}])
+    assert [text.split(":")[0] for text in found] == ["/0/action", "/2/seconds", "/2/wat"]
+
+
+def test_a_body_that_is_no_json_is_a_fault_where_nothing_runs_yet() -> None:
+    """With a hint for who forgot a node; later events may be answered `OK`."""
+    assert "Using Respond to Webhook node" in faults(b"Accepted", content_type="text/plain", first=True)[0]
+    assert "web page" in faults(b"<html>", content_type="text/html", first=False)[0]
+    assert decode_answer(b"OK", "text/plain", first=False) is NOTHING
+
+
+def test_limits_hold() -> None:
+    """256 KiB, 64 levels, 16 KiB of state, 1,000 actions."""
+    assert "262144" in faults(b"[" + b" " * 262_200 + b"]")[0]
+    assert "at most 1000" in faults([{"action": "answer"}] * 1001)[0]
+    assert "16384" in faults({"state": "x" * 17_000})[0]
+    deep: Any = {"action": "answer"}
+    for _ in range(40):
+        deep = {"action": "answer", "onError": [deep]}
+    assert faults([deep]) == ["nested over 64 deep"]
+    assert faults(b"[" * 100_000)[0] == "nested over 64 deep"
+    assert depth(b'["[[[[", {"a": []}]') == 3
+
+
+def test_every_example_decodes_and_fits_the_published_schema() -> None:
+    """Schema, decoder and documentation come from one definition."""
+    schema = actions_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for verb in VERBS:
+        for example in verb.examples:
+            decode_steps(f"[{example}]".encode())
+            validator.validate([json.loads(example)])
+    assert not validator.is_valid([{"action": "answr"}])
+    assert set(schema["$defs"]["Action"]["discriminator"]["mapping"]) >= set(BY_NAME)
+
+
+def test_the_openapi_document_has_a_webhook_for_every_event() -> None:
+    """3.1, with the answers in it, and every reference leads somewhere."""
+    document = openapi_document()
+    assert document["openapi"].startswith("3.1")
+    assert {"StasisStart", "DigitsCollected", "ActionFailed"} <= set(document["webhooks"])
+    text = json.dumps(document)
+    for reference in {part.split('"')[0] for part in text.split('"$ref": "#/components/schemas/')[1:]}:
+        assert reference in document["components"]["schemas"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
+        st.sampled_from(["action", "media", "id", "wait", "onError", "to", "prompt", "branches", "with", "seconds", "x"]), inner,
+        max_size=4,
+    ),
+    max_leaves=12,
+)  # fmt: skip
+NAMES = st.sampled_from([*BY_NAME, "channels.play", "bridges.create", "nope", "a.b"])
+ACTIONS = st.builds(lambda name, more: {**more, "action": name} if isinstance(more, dict) else more, NAMES, JSON)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(ACTIONS, max_size=4) | JSON)
+def test_any_json_is_taken_or_refused_with_places(answer: Any) -> None:
+    """Never another exception; and what is taken fits the schema."""
+    try:
+        decoded = decode_answer(json.dumps(answer).encode(), "application/json", first=True)
+    except AnswerRefused as refused:
+        assert refused.faults
+        assert all(fault.message for fault in refused.faults)
+    else:
+        for step in decoded.steps:
+            assert step.action.verb
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_taken_or_refused(body: bytes) -> None:
+    """Also what is not even text."""
+    try:
+        decode_answer(body, "text/plain", first=True)
+    except AnswerRefused as refused:
+        assert refused.faults

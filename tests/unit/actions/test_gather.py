@@ -1,0 +1,117 @@
+"""gather, key by key, on a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rig.table import Table
+
+from hookrouter.actions.gather import matches
+
+GATHER = {"action": "gather", "timeout": 5, "interDigitTimeout": 3}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "digits", "fit"),
+    [
+        ("1XX", "1", "partly"), ("1XX", "123", "exactly"), ("1XX", "2", "no"), ("1XX", "1234", "no"),
+        ("N", "1", "no"), ("N", "2", "exactly"), ("Z.", "1", "partly"), ("Z.", "12", "and more"),
+        ("[13]", "3", "exactly"), ("[1-3]X", "4", "no"), ("_*1", "*", "partly"), ("0!", "0", "and more"),
+    ],
+)  # fmt: skip
+def test_dialplan_patterns(pattern: str, digits: str, fit: str) -> None:
+    """X, Z, N, sets, and the two that match more."""
+    assert matches(pattern, digits) == fit
+
+
+@pytest.mark.parametrize(
+    ("more", "keys", "digits", "reason"),
+    [
+        pytest.param({"maxDigits": 2}, "123", "12", "maxDigits", id="max"),
+        pytest.param({}, "12#", "12", "finishOnKey", id="finish"),
+        pytest.param({"finishOnKey": "*"}, "1*", "1", "finishOnKey", id="another key"),
+        pytest.param({"validDigits": ["1", "2"]}, "2", "2", "valid", id="valid"),
+        pytest.param({"validDigits": "1XX"}, "123", "123", "valid", id="pattern"),
+        pytest.param({"validDigits": ["1"]}, "7", "7", "invalid", id="invalid"),
+        pytest.param({"minDigits": 3}, "12#", "12", "invalid", id="too few"),
+        pytest.param({}, "#", "", "invalid", id="only the key"),
+    ],
+)
+def test_an_entry_is_complete_at_its_last_key(more: Any, keys: str, digits: str, reason: str) -> None:
+    """What is left over is for what follows."""
+    table = Table(events=frozenset({"StasisStart"})).start([GATHER | more])
+    table.press(keys)
+    assert table.types[-1] == "DigitsCollected"
+    assert {k: v for k, v in table.data().items() if k != "action"} == {"digits": digits, "reason": reason}
+
+
+def test_timeouts_to_the_first_key_and_between_keys() -> None:
+    """5 s and 3 s."""
+    table = Table(events=frozenset({"StasisStart"})).start([GATHER])
+    table.later(4.9)
+    assert table.types == ["StasisStart"]
+    table.later(0.2)
+    assert table.data()["reason"] == "timeout"
+    table = Table(events=frozenset({"StasisStart"})).start([GATHER])
+    table.press("4")
+    table.later(3.1)
+    assert (table.data()["digits"], table.data()["reason"]) == ("4", "interDigitTimeout")
+
+
+def test_a_key_stops_the_prompt_and_typed_ahead_skips_it() -> None:
+    """Barge-in; and digits from before the gather began."""
+    prompt = GATHER | {"prompt": "sound:a", "maxDigits": 1}
+    table = Table(events=frozenset({"StasisStart"})).start([prompt])
+    table.reply(status=201)
+    table.press("1")
+    assert table.operations == ["channels.playWithId", "playbacks.stop"]
+    assert table.data()["digits"] == "1"
+    table = Table(events=frozenset({"StasisStart"})).start([{"action": "pause", "seconds": 1}, prompt])
+    table.press("7")
+    table.later(1.1)
+    assert table.operations == []
+    assert table.data()["digits"] == "7"
+
+
+def test_without_barge_in_the_prompt_is_heard_to_its_end() -> None:
+    """And the keys count when it has ended."""
+    table = Table(events=frozenset({"StasisStart"})).start([GATHER | {"prompt": "sound:a", "maxDigits": 2, "bargeIn": False}])
+    table.reply(status=201)
+    table.press("12")
+    assert table.operations == ["channels.playWithId"]
+    table.playback()
+    assert table.data()["digits"] == "12"
+
+
+def test_a_wrong_entry_is_tried_again_after_the_invalid_prompt() -> None:
+    """Until `tries` are used up."""
+    table = Table(events=frozenset({"StasisStart"})).start(
+        [GATHER | {"prompt": "sound:a", "invalid": "sound:wrong", "validDigits": ["1"], "tries": 2}]
+    )
+    table.press("9")
+    media = [request.params["media"] for request in table.asked if "media" in request.params]
+    assert media == [["sound:a"], ["sound:wrong"]]
+    table.playback()
+    table.press("8")
+    assert table.data()["reason"] == "invalid"
+
+
+@pytest.mark.parametrize(("keys", "operation"), [("1", "channels.ring"), ("2", "channels.hangup")])
+def test_a_branch_runs_at_once_and_is_not_told(keys: str, operation: str) -> None:
+    """`default` takes the rest."""
+    branches = {"1": [{"action": "ring"}], "default": [{"action": "hangup"}]}
+    table = Table(events=frozenset({"StasisStart"})).start([GATHER | {"maxDigits": 1, "branches": branches}])
+    table.press(keys)
+    assert table.operations == [operation]
+    assert table.types == ["StasisStart"]
+
+
+def test_a_hangup_tells_what_was_typed() -> None:
+    """Reason `hangup`."""
+    table = Table(events=frozenset({"StasisStart"})).start([GATHER])
+    table.press("12")
+    table.hangup()
+    assert (table.data()["digits"], table.data()["reason"]) == ("12", "hangup")
+    table.answer([])
+    table.finish()
