@@ -118,6 +118,10 @@ class Scene:
             )
             assert status == 200
             params["channelId"] = f"new-{self.tag}"
+            ready = {"channelId": params["channelId"], "variable": "A", "value": "1"}
+            async with asyncio.timeout(5):  # it is in the app a moment after the reply: until then 409
+                while (await self.send("channels.setChannelVar", ready))[0] != 204:
+                    await asyncio.sleep(0.01)
         if "bridgeId" in known and name not in ("bridges.create", "bridges.createWithId"):
             await self.send("bridges.createWithId", {"bridgeId": params["bridgeId"], "type": "mixing"})
             inside = ("bridges.removeChannel", "bridges.setVideoSource", "bridges.play", "bridges.playWithId",
@@ -129,6 +133,9 @@ class Scene:
         if name.startswith("playbacks."):
             await self.send("channels.playWithId", {"channelId": self.call.id, "playbackId": params["playbackId"],
                                                     "media": ["sound:vm-options"]})  # fmt: skip
+            async with asyncio.timeout(5):  # what has not begun cannot be paused
+                while '"playing"' not in (await self.send("playbacks.get", {"playbackId": params["playbackId"]}))[1]:
+                    await asyncio.sleep(0.01)
         if name.startswith("recordings."):
             await self._record(params, stored="Stored" in name)
         if name == "deviceStates.delete":
@@ -188,6 +195,11 @@ async def test_it_is_sent_and_taken(scene: Scene, name: str) -> None:
     params = await scene.prepare(name)
     assert not check(name, params), check(name, params)
     status, body = await scene.send(name, params)
+    if name == "recordings.cancel":  # for a moment after its beginning that fails with 500
+        async with asyncio.timeout(5):
+            while status == 500:
+                await asyncio.sleep(0.01)
+                status, body = await scene.send(name, params)
     expected, why = REFUSED.get(name, (0, ""))
     if expected:
         assert status == expected, (why, status, body)

@@ -254,7 +254,10 @@ async def test_a_repeat(line: Line, name: str) -> None:
     elif name.startswith("recordings."):
         await line.records()
     params = line.fill(params)
-    assert await line.send(name, **params) == first
+    if name == "recordings.cancel":  # for a moment after its beginning that fails with 500
+        await _until(line, name, params, first)
+    else:
+        assert await line.send(name, **params) == first
     found = operation(name)
     assert found is not None
     if found.proof:
@@ -309,6 +312,7 @@ async def test_a_second_recording_of_a_bridge(line: Line) -> None:
     assert await line.send("bridges.record", **params) == 201
     assert await line.send("recordings.getLive", recordingName=params["name"]) == 200
     assert await line.send("bridges.record", **params) == 409
+    await _until(line, "recordings.getLive", {"recordingName": params["name"]}, 404)
     assert await line.send("recordings.stop", recordingName=params["name"]) == 404
 
 
