@@ -56,6 +56,7 @@ class Flow:
         self._held: dict[str, list[Event]] = {}
         self.announced: dict[tuple[str, str], Announce] = {}
         self.on_announced: Callable[[str, Announce], None] = lambda asterisk, announced: None
+        self.on_missing: Callable[[Live], None] = lambda live: None
 
     # ---- the event arrives ------------------------------------------------------------------------------------
 
@@ -91,7 +92,10 @@ class Flow:
             lives = self._stasis_start(event, head.channel)
         else:
             lives = self.board.find(event.asterisk, head)
-            hidden = head.type == "StasisEnd" and bool(lives) and lives[0].away
+            ends = head.type == "StasisEnd" and bool(lives)
+            hidden = ends and (
+                lives[0].away or all(live.call.ended for live in lives)
+            )  # ended: it was inferred, and told
             for live in lives:
                 self.runner.turn(live, lambda turn: turn.on_event(event))
         self._facts.emit(EventReceived(event.asterisk, head.type, event.id, lives[0].call.id if lives else ""))
@@ -176,6 +180,10 @@ class Flow:
         body = envelope(push.id, "Notify", push.timestamp, push.body, self._context(live, route.name))
         delivery = NewDelivery(push.id, route.name, "Notify", body, self._clock.now(), live.call.id, push.url)
         self._notifier.enqueue([delivery])
+
+    def missing(self, live: Live) -> None:
+        """Its channel is gone, and its StasisEnd did not come."""
+        self.on_missing(live)
 
     def announce(self, live: Live, announced: Announce) -> None:
         """A channel of ours that becomes a call of its own."""

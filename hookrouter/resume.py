@@ -5,17 +5,18 @@ Rules:
 - What was missed is told once, as `inferred` events whose ids depend only on what happened: asking twice tells once.
 - A prompt that still plays is waited for; what may have been sent before a crash is proved by asking, not sent again.
 - What is ours by its id and belongs to no call is removed.
-Source: Asterisk's applications.get (`channel_ids`, `bridge_ids`), channels.get, bridges.get.
+Source: Asterisk's applications.get (`channel_ids`, `bridge_ids`), channels.list, bridges.list: as many requests for one
+call as for a thousand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from hookrouter.actions.base import Reply
 from hookrouter.ari.client import AriClient, Connected
 from hookrouter.ari.events import Event, event_id, make_event
 from hookrouter.ari.operations import Request
@@ -26,6 +27,7 @@ from hookrouter.facts import Facts, Warned
 from hookrouter.flow import Flow
 
 OURS = "hr-"
+_LEFT = frozenset({"StasisEnd", "ChannelDestroyed"})
 
 
 class _App(msgspec.Struct):
@@ -52,14 +54,12 @@ class Resumer:
         runner: Runner,
         facts: Facts,
         clock: Clock,
-        adopt: Callable[[str], bool] = lambda app: True,
     ) -> None:
         self._board = board
         self._flow = flow
         self._runner = runner
         self._facts = facts
         self._clock = clock
-        self._adopt = adopt
         self._fresh: set[str] = set()  # calls that were read from the journal and not yet looked at
 
     def took_up(self, live: Live) -> None:
@@ -74,10 +74,14 @@ class Resumer:
             apps = await self._apps(client)
             if apps is None:
                 return
+            channels = await self._list(client, "channels.list")
+            if channels is None:
+                return
             present = {id for app in apps.values() for id in app.channel_ids}
+            left = {event.head.channel.id for event in held if event.type in _LEFT and event.head.channel}
             for live in [live for live in self._board if live.call.asterisk == client.name]:
-                await self._look_at(client, live, present)
-            await self._take_in(client, apps, held)
+                self._look_at(live, present, channels, left)
+            await self._take_in(client, apps, channels, held)
             await self._clear(client, apps)
         finally:
             self._flow.release(client.name)
@@ -98,23 +102,38 @@ class Resumer:
         for live in [live for live in self._board if live.call.asterisk == asterisk and not live.call.ended]:
             self._end(live, "asterisk_restarted")
 
+    async def _list(self, client: AriClient, operation: str) -> dict[str, dict[str, Any]] | None:
+        """What is there, by id: one request for all calls."""
+        reply = await client.perform(Request(operation, {}))
+        if reply.status != 200:
+            self._facts.emit(Warned("resume", f"Asterisk did not answer {operation}: status {reply.status}"))
+            return None
+        return {str(found["id"]): found for found in msgspec.json.decode(reply.body, type=list[dict[str, Any]])}
+
+    def missing(self, live: Live) -> None:
+        """The channel of a live call is gone, and its StasisEnd has not come."""
+        if not live.call.ended:
+            self._end(live, "")
+
     def _end(self, live: Live, reason: str) -> None:
         call = live.call
         channel = {"id": call.id, "name": call.name, "state": "Down", "caller": {"number": call.caller, "name": ""}}
-        event = inferred(call.asterisk, "StasisEnd", channel, call.app, str(call.started_at), reason=reason)
+        event = inferred(call.asterisk, "StasisEnd", channel, call.app, str(call.started_at), reason=reason or "gone")
         live.call.end_reason = reason
         self._fresh.discard(call.key)
         self._flow.on_event(event)
 
-    async def _look_at(self, client: AriClient, live: Live, present: set[str]) -> None:
+    def _look_at(self, live: Live, present: set[str], channels: Mapping[str, Any], left: set[str]) -> None:
+        """`left`: whose end has come already, and waits."""
         call = live.call
-        away = live.away and await self._status(client, "channels.get", channelId=call.id) != 404
+        away = live.away and call.id in channels
         if not call.ended and call.id not in present and not away:
             self._resume(live)
-            self._end(live, "hangup")
+            if call.id not in left:
+                self._end(live, "")
             return
         for id, kind in list(call.owned.items()):
-            if kind in ("leg", "snoop") and await self._status(client, "channels.get", channelId=id) == 404:
+            if kind in ("leg", "snoop") and id not in channels and id not in left:
                 gone = inferred(
                     call.asterisk, "ChannelDestroyed", {"id": id}, call.app, id, cause=0, cause_txt="Unknown"
                 )
@@ -126,41 +145,45 @@ class Resumer:
         self._fresh.discard(live.call.key)
         self._runner.turn(live, lambda turn: turn.resume(restarted=restarted))
 
-    async def _take_in(self, client: AriClient, apps: dict[str, _App], held: list[Event]) -> None:
+    async def _take_in(
+        self, client: AriClient, apps: dict[str, _App], channels: Mapping[str, dict[str, Any]], held: list[Event]
+    ) -> None:
         """Channels in our apps that nobody knows: their StasisStart was lost with the connection."""
         started = {event.head.channel.id for event in held if event.type == "StasisStart" and event.head.channel}
+        away: list[Request] = []
         for name, app in apps.items():
             for id in app.channel_ids:
-                if id in started or self._board.of(client.name, id) is not None:
+                if id in started or id not in channels or self._board.of(client.name, id) is not None:
                     continue
                 if id.startswith(OURS) and (client.name, id) not in self._flow.announced:
-                    await client.perform(Request("channels.hangup", {"channelId": id}))
+                    away.append(Request("channels.hangup", {"channelId": id}))
                     continue
-                reply = await client.perform(Request("channels.get", {"channelId": id}))
-                if reply.status != 200 or not self._adopt(name):
-                    continue
-                channel = msgspec.json.decode(reply.body)
-                data = str((channel.get("dialplan") or {}).get("app_data", ""))
-                args = data.split(",")[1:]
-                began = inferred(client.name, "StasisStart", channel, name, channel.get("creationtime", ""), args=args)
-                self._flow.on_event(began)
+                began = _began(client.name, channels[id], name)
+                route = self._flow.table.owner(client.name, began.head, began.raw)
+                adopt = "route" if route is None or (client.name, id) in self._flow.announced else route.adopt
+                if adopt == "route":
+                    self._flow.on_event(began)
+                elif adopt == "continue":
+                    away.append(Request("channels.continueInDialplan", {"channelId": id}))
+        await asyncio.gather(*map(client.perform, away))
 
     async def _clear(self, client: AriClient, apps: dict[str, _App]) -> None:
         """Bridges of ours that no call has any more."""
-        reply = await client.perform(Request("bridges.list", {}))
-        if reply.status != 200:
-            return
-        for bridge in msgspec.json.decode(reply.body, type=list[dict[str, Any]]):
-            id = str(bridge.get("id", ""))
-            if id.startswith(OURS) and self._board.of(client.name, id) is None and self._of_our_app(id, apps):
-                await client.perform(Request("bridges.destroy", {"bridgeId": id}))
+        orphans = [
+            Request("bridges.destroy", {"bridgeId": id})
+            for id in await self._list(client, "bridges.list") or ()
+            if id.startswith(OURS) and self._board.of(client.name, id) is None and self._of_our_app(id, apps)
+        ]
+        await asyncio.gather(*map(client.perform, orphans))
 
     def _of_our_app(self, id: str, apps: dict[str, _App]) -> bool:
         return any(id in app.bridge_ids for app in apps.values())
 
-    async def _status(self, client: AriClient, operation: str, **params: Any) -> int:
-        reply: Reply = await client.perform(Request(operation, params))
-        return reply.status
+
+def _began(asterisk: str, channel: Mapping[str, Any], app: str) -> Event:
+    data = str((channel.get("dialplan") or {}).get("app_data", ""))
+    args = data.split(",")[1:]
+    return inferred(asterisk, "StasisStart", channel, app, channel.get("creationtime", ""), args=args)
 
 
 __all__ = ["Resumer", "inferred"]

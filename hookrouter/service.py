@@ -116,6 +116,7 @@ class Service:
         if self.config.speech is not None:
             self.flow.speech = Speech(self.config.speech, self._http)
         self.resumer = Resumer(self.board, self.flow, self.runner, self.facts, self._clock)
+        self.flow.on_missing = self._missing
         self.metrics_of.watch_queue(self._queues)
         self.metrics_of.watch_calls(lambda: [live.call.route for live in self.board])
         for settings in self.config.asterisks:
@@ -222,6 +223,10 @@ class Service:
             if key.startswith("announced/"):
                 asterisk, announced = msgspec.msgpack.decode(value, type=tuple[str, Announce])
                 self.flow.announced[(asterisk, announced.channel)] = announced
+
+    def _missing(self, live: Live) -> None:
+        if self.clients[live.call.asterisk].ready:  # else the calls are looked at when it is connected again
+            self.resumer.missing(live)
 
     def _keep_announced(self, asterisk: str, announced: Announce) -> None:
         value = msgspec.msgpack.encode((asterisk, announced)) if announced.route else None

@@ -91,5 +91,9 @@ class Report(Effect, frozen=True):
     fact: Fact
 
 
+class Missing(Effect, frozen=True):
+    """The call's channel is not there, and no StasisEnd has said so: infer it."""
+
+
 class Gone(Effect, frozen=True):
     """The call is over and everything of it is delivered: forget it."""

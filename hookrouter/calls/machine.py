@@ -26,6 +26,7 @@ from hookrouter.calls.effects import (
     Disarm,
     Effect,
     Gone,
+    Missing,
     Perform,
     Report,
     Send,
@@ -41,6 +42,7 @@ FILLER_DELAY = 1.0
 LEAVE_TIMEOUT = 3.0
 CLOSING_TIMEOUT = 15.0
 DOUBT_DELAY = 1.0
+GONE_DELAY = 0.5
 _GONE_STATUSES = (404, 409)
 _CLEANUP = {
     "bridge": ("bridges.destroy", "bridgeId"),
@@ -118,6 +120,8 @@ class Turn:
         """Any later event of the call or of what belongs to it."""
         call, head = self.call, event.head
         own = head.channel is not None and head.channel.id == call.id
+        if own and head.type == "StasisEnd" and call.ended:
+            return  # it was inferred, and told
         if own and head.channel and head.channel.state == "Up":
             call.up = True
         if own and head.type == "ChannelDtmfReceived" and not call.ended:
@@ -147,7 +151,8 @@ class Turn:
                 self.cast(*pending.undo)
         elif pending.name == "~doubt":
             if reply.status == 404:
-                self._end()
+                self.disarm(f"{program.id}:~doubt")
+                self.arm(":gone", GONE_DELAY)
         else:
             if pending.operation == "channels.answer" and 200 <= reply.status < 300 and program.channel == self.call.id:
                 self.call.up = True
@@ -171,6 +176,9 @@ class Turn:
         elif name == "idle":
             if not self.call.ended:
                 self._fall_back_to_actions("idle_timeout", "")
+        elif name == "gone":
+            if not self.call.ended:
+                self.effects.append(Missing())
         elif name == "leave":
             self._request("", "~leave", "channels.get", {"channelId": self.call.id}, None)
         elif name == "closing":
@@ -676,15 +684,14 @@ class Turn:
         if self.call.ended:
             return
         if reply.status == 404:
-            self._end()
-        else:
-            self.arm(":leave", LEAVE_TIMEOUT)
+            self.arm(":gone", GONE_DELAY)
+        self.arm(":leave", LEAVE_TIMEOUT)
 
     def _end(self, reason: str = "") -> None:
         call = self.call
         call.ended = True
         call.end_reason = reason or ("left" if self._leaving() else "hangup")
-        for key in (":idle", ":filler", ":leave"):
+        for key in (":idle", ":filler", ":leave", ":gone"):
             self.disarm(key)
         for program in self._find_all("child"):
             if program.channel == call.id:

@@ -27,6 +27,7 @@ from hookrouter.calls.effects import (
     Disarm,
     Effect,
     Gone,
+    Missing,
     Perform,
     Push,
     Report,
@@ -71,6 +72,7 @@ class Outside(Protocol):
     def tell(self, live: Live, told: Tell) -> None: ...
     def push(self, live: Live, push: Push) -> None: ...
     def announce(self, live: Live, announced: Announce) -> None: ...
+    def missing(self, live: Live) -> None: ...
     def wanted(self, type: str) -> bool: ...
 
 
@@ -150,6 +152,7 @@ class Runner:
     def _carry_out(self, live: Live, effects: list[Effect]) -> None:
         signals: list[Signal] = []
         outside: list[Effect] = []
+        missing = False
         for effect in effects:
             match effect:
                 case Report():
@@ -165,6 +168,8 @@ class Runner:
                     self.board.unwatch(live, effect.id)
                 case Signal():
                     signals.append(effect)
+                case Missing():
+                    missing = True
                 case Gone():
                     self._journal.drop_call(live.call.key)
                     self.board.remove(live)
@@ -177,6 +182,8 @@ class Runner:
             self._queue(live, outside)
         for signal in signals:
             self._signal(live, signal)
+        if missing:
+            self._outside.missing(live)
 
     def _queue(self, live: Live, effects: list[Effect]) -> None:
         if not live.queue and all(map(_harmless, effects)):

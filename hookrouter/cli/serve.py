@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -44,11 +45,24 @@ def _runner() -> Callable[..., int]:
     return uvloop.run
 
 
+def _raise_descriptors() -> None:
+    """Each endpoint connection takes a descriptor; the soft limit of 1,024 is for programs that use select()."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 async def _serve(config: Config, path: Path, log: Literal["text", "json"], level: Level, store: str) -> int:
     facts = Facts(logging_observer(log, level))
     for warning in config.warnings:
         facts.emit(Warned("routes", warning))
     service = Service(config, facts=facts, store_url=store, path=path, load=lambda: load(path, os.environ))
+    _raise_descriptors()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
