@@ -3,7 +3,7 @@
 Rules:
 - What is handed over in one turn of the event loop, or while a write runs, becomes one transaction with one fsync.
   A write begins `COMMIT_DELAY` after the one before it at the earliest: the first of a quiet moment waits for nothing,
-  a crowd shares the cost.
+  a crowd shares the cost. What nobody waits for goes with the next write, or alone after `LAZY_DELAY`.
 - While the disk refuses, or is silent for longer than `patience`, whoever waits is told so and calls go on; the disk
   is tried again every `RETRY_DELAY`. `JournalFailed` and `JournalRecovered` are told once each.
 - Memory is bounded meanwhile: the newest snapshot of each live call, and the limits below; what goes beyond them is
@@ -43,6 +43,7 @@ from hookrouter.store.writer import WriterThread
 T = TypeVar("T")
 
 COMMIT_DELAY = 0.002
+LAZY_DELAY = 0.05
 RETRY_DELAY = 0.5
 TRIM_DELAY = 30.0
 MOST_WAITING = 20_000  # deliveries, and their bytes, that wait in memory for a disk that refuses
@@ -69,7 +70,8 @@ class SqliteStore:
         self._lock = FileLock(path)
         self._buffer = Buffer()
         self._flying: Buffer | None = None  # the batch that is being written
-        self._scheduled = False
+        self._scheduled: asyncio.Handle | None = None
+        self._pressing = False  # whether somebody waits for the write that is scheduled
         self._next_flush = 0.0
         self._failure: StoreError | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -116,7 +118,7 @@ class SqliteStore:
 
     def save_call(self, call_id: str, asterisk: str, snapshot: Snapshot) -> None:
         self._buffer.calls[call_id] = (asterisk, snapshot)
-        if not self._scheduled:
+        if self._scheduled is None:
             self._schedule()
 
     def drop_call(self, call_id: str) -> None:
@@ -134,7 +136,7 @@ class SqliteStore:
 
     def log(self, call_id: str, at: float, kind: str, detail: bytes = b"") -> None:
         self._buffer.timeline.append((call_id, at, kind, detail))
-        if not self._scheduled:
+        if self._scheduled is None:
             self._schedule()
 
     def committed(self, done: Committed) -> None:
@@ -142,6 +144,8 @@ class SqliteStore:
             done(self._failure)
         elif self._buffer:
             self._buffer.waiters.append(done)
+            if not self._pressing:
+                self._schedule(pressing=True)
         elif self._flying is not None:
             self._flying.waiters.append(done)
         else:
@@ -180,7 +184,7 @@ class SqliteStore:
         adding = Adding(tuple(deliveries), strict, done)
         if self._failure is None:
             self._buffer.add(adding)
-            self._schedule()
+            self._schedule(pressing=True)
             return
         buffer = self._buffer
         kept = buffer.added_count < MOST_WAITING and buffer.added_bytes < MOST_WAITING_BYTES
@@ -220,17 +224,31 @@ class SqliteStore:
 
     # -- group commit
 
-    def _schedule(self) -> None:
-        """One write for all that this turn of the event loop hands over; nothing while one runs or is to be retried."""
-        if not self._scheduled and self._flying is None and self._failure is None:
-            self._scheduled = True
-            if self._loop.time() < self._next_flush:
-                self._loop.call_at(self._next_flush, self._flush)
-            else:
-                self._loop.call_soon(self._flush)
+    def _schedule(self, *, pressing: bool = False) -> None:
+        """One write for all that is handed over until then; nothing while one runs or is to be retried."""
+        if self._flying is not None or self._failure is not None or self._pressing:
+            return
+        if self._scheduled is not None:
+            if not pressing:
+                return
+            self._scheduled.cancel()
+        self._pressing = pressing
+        if not pressing:
+            self._scheduled = self._loop.call_later(LAZY_DELAY, self._flush)
+        elif self._loop.time() < self._next_flush:
+            self._scheduled = self._loop.call_at(self._next_flush, self._flush)
+        else:
+            self._scheduled = self._loop.call_soon(self._flush)
+
+    def _schedule_rest(self) -> None:
+        """What came while a write ran."""
+        if self._buffer:
+            self._schedule(pressing=bool(self._buffer.waiters or self._buffer.adds))
 
     def _flush(self) -> None:
-        self._scheduled = False
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+        self._scheduled, self._pressing = None, False
         if self._flying is not None or self._closed:
             return
         if not self._buffer:
@@ -293,8 +311,7 @@ class SqliteStore:
                 self._tell(adding.done, Added(new, still))
         for waiter in batch.waiters:
             self._tell(waiter, None)
-        if self._buffer:
-            self._schedule()
+        self._schedule_rest()
 
     def _overtaken(self) -> set[tuple[str, str, bool]]:
         """Deliveries that hold nobody up any more, by what was recorded while the batch was being written."""
@@ -334,8 +351,7 @@ class SqliteStore:
         if self._let_go:
             self._facts.emit(Warned("journal", f"{self._let_go} entries were not kept while the disk refused"))
             self._let_go = 0
-        if self._buffer:
-            self._schedule()
+        self._schedule_rest()
 
     def _tell(self, callback: Callable[[Any], None] | None, outcome: object) -> None:
         """Calls back; an error in there is reported and keeps nobody else waiting."""
