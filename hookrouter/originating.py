@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from hookrouter.actions.decode import decode_steps
+from hookrouter.actions.originate import own_id
 from hookrouter.ari.client import AriClient
 from hookrouter.ari.operations import Request
 from hookrouter.calls.effects import Announce
@@ -52,7 +53,7 @@ async def originate(clients: Mapping[str, AriClient], flow: Flow, routes: RouteT
         known = ", ".join(found.name for found in routes.routes if found.mode == "control")
         raise AnswerRefused([Fault("/route", f"name the control route that owns the call; known: {known}")])
     steps = () if isinstance(wanted.actions, msgspec.UnsetType) else decode_steps(bytes(wanted.actions))
-    channel = f"hr-call-{wanted.id or secrets.token_hex(8)}"
+    channel = own_id(wanted.id or secrets.token_hex(8))
     state = None if isinstance(wanted.state, msgspec.UnsetType) else bytes(wanted.state)
     announced = Announce(channel, route.name, tuple(step.raw for step in steps), state)
     flow.announced[(name, channel)] = announced

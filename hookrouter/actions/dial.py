@@ -192,8 +192,6 @@ class DialRun(Run, tag="dial"):
         good = 200 <= reply.status < 300
         if what in ("leg", "create", "dial") and not good and reply.fate != "unknown":
             self._gone(channel, "unavailable", 0, do)
-        elif what == "create" and good:
-            self._early(channel, do)
         elif what == "answer":
             self._join(do)
         elif what == "bridge" and good:
@@ -230,6 +228,8 @@ class DialRun(Run, tag="dial"):
         elif head.type in ("StasisStart", "ChannelStateChange") and channel in self.legs:
             if head.channel and head.channel.state == "Up":
                 self._answered(channel, do)
+            elif head.type == "StasisStart":  # created for early media, and in the app: before that Asterisk says 409
+                self._early(channel, do)
         elif head.type == "ChannelDestroyed" and channel in self.legs:
             leg = self.legs[channel]
             self.last_cause = head.cause if channel == self.winner or not self.winner else self.last_cause

@@ -18,6 +18,11 @@ from hookrouter.ari.events import Event
 PREFIX = "hr-call-"
 
 
+def own_id(id: str) -> str:
+    """The channel id of a call whose id somebody chose; its end keeps Asterisk from taking `a` for the living `ab`."""
+    return f"{PREFIX}{id}."
+
+
 class Originate(Action, frozen=True, tag="originate"):
     """Calls an endpoint and makes it a call of its own when it answers."""
 
@@ -54,7 +59,7 @@ class OriginateRun(Run, tag="originate"):
 
     def start(self, do: Do) -> None:
         action: Originate = do.action
-        self.channel = PREFIX + action.id if action.id else do.new_id("call").replace("hr-call-", PREFIX, 1)
+        self.channel = own_id(action.id) if action.id else do.new_id("call").replace("hr-call-", PREFIX, 1)
         do.own("originated", self.channel)
         state = None if isinstance(action.state, msgspec.UnsetType) else bytes(action.state)
         do.originate_call(self.channel, action.route or do.call.route, list(action.actions or []), state)

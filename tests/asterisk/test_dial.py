@@ -145,3 +145,24 @@ async def test_a_time_limit_ends_the_talk_and_a_recording_is_told(
         assert len(recorded) == 1
         assert recorded[0].data["name"] in str(list(asterisk.spool.rglob("*.wav")))
         await endpoint.wait("CallEnded")
+
+
+async def test_early_media_is_heard_before_the_answer(
+    asterisk: Asterisk, app: str, endpoint: Endpoint, pbx: Pbx
+) -> None:
+    """The leg is joined before it rings; busy is told at once, and the answer makes it a talk."""
+    dial = {"action": "dial", "earlyMedia": True, "timeout": 5}
+    endpoint.answers["StasisStart"] = [
+        [dial | {"to": far("busy")}, HANGUP],
+        [dial | {"to": far("answer-hangup")}, HANGUP],
+    ]
+    async with router(asterisk, app, endpoint) as running:
+        await running.ready()
+        for status in ("busy", "answered"):
+            call = await pbx.call(app)
+            done = await endpoint.wait("DialCompleted", call=call.id)
+            assert done.data["status"] == status
+            await running.fact(CallFinished, call=call.id)
+            await pbx.gone(call.id, call.far)
+    left = await pbx.channels() | await pbx.bridges()
+    assert not [id for id in left if id.startswith("hr-") and app in id]
