@@ -302,12 +302,13 @@ async def test_what_happens_while_we_are_away_comes_when_we_are_back(caller_home
     async with Pbx(asterisk.url) as pbx:
         async with listening(port, "one", "two"):
             pass
-        first = await pbx.call("two")
-        second = await pbx.call("one")
-        for call, name in ((first, "two"), (second, "one")):
+        calls = []
+        for name in ("two", "one"):
+            calls.append(await pbx.call(name))
             async with asyncio.timeout(5):
-                while call.id not in (await pbx.ari("GET", f"applications/{name}"))[1]["channel_ids"]:
+                while calls[-1].id not in (await pbx.ari("GET", f"applications/{name}"))[1]["channel_ids"]:
                     await asyncio.sleep(0.01)
+        first, second = calls
         await first.hangup()
         await pbx.gone(first.id)
         async with listening(port, "one", "two") as client:
