@@ -463,7 +463,7 @@ class DialRun(Run, tag="dial"):
         if not self.joined_at or self.ending:
             return None
         handed = {"leg": self.winner, "bridge": self.bridge}
-        self.legs[self.winner].phase = "gone"
+        del self.legs[self.winner]
         self.bridge = ""
         return handed
 
