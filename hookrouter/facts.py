@@ -131,7 +131,7 @@ class FallbackTaken(Fact, frozen=True):
     route: str
     event: str
     reason: str
-    kind: str  # url, actions, continue
+    kind: str  # url, actions, continue; none: the event belonged to no call
 
 
 class LateAnswer(Fact, frozen=True):

@@ -30,7 +30,7 @@ from hookrouter.delivery.queue import NewDelivery
 from hookrouter.errors import AnswerRefused, Fault
 from hookrouter.facts import CallStarted, EventReceived, Facts, Warned
 from hookrouter.routing.endpoint import NO_ROUTE, Route
-from hookrouter.routing.table import RouteTable
+from hookrouter.routing.table import WITHOUT_CALL, RouteTable
 from hookrouter.speech import Speech, SpeechFailed
 
 _REMEMBERED = 20_000
@@ -98,6 +98,8 @@ class Flow:
             )  # ended: it was inferred, and told
             for live in lives:
                 self.runner.turn(live, lambda turn: turn.on_event(event))
+            if head.type in WITHOUT_CALL:
+                self._ask_without_call(event)
         self._facts.emit(EventReceived(event.asterisk, head.type, event.id, lives[0].call.id if lives else ""))
         if lives and head.type in ("StasisStart", "StasisEnd") and head.channel is not None:
             hidden = hidden or lives[0].call.id != head.channel.id
@@ -139,6 +141,22 @@ class Flow:
             call.state = announced.state
         self._facts.emit(CallStarted(call.id, call.asterisk, call.app, route.name, call.caller, call.called))
         return self.runner.start(call, route, lambda turn: turn.begin(event, steps))
+
+    def _ask_without_call(self, event: Event) -> None:
+        """An event that belongs to no call: the first control route that names it answers, and its actions run."""
+        route = self.table.controlling(event.asterisk, event.head, event.raw)
+        if route is None:
+            return
+        call = Call(
+            key=self.board.free_key(event.asterisk, event.id),
+            id=event.id,
+            asterisk=event.asterisk,
+            app=event.head.application,
+            route=route.name,
+            started_at=self._clock.now(),
+            channelless=True,
+        )
+        self.runner.start(call, route, lambda turn: turn.begin(event))
 
     def _call(self, event: Event, channel: Ref, route: Route) -> Call:
         return Call(
@@ -221,8 +239,10 @@ class Flow:
             ]
         )
 
-    def _context(self, live: Live, route: str) -> CallContext:
+    def _context(self, live: Live, route: str) -> CallContext | None:
         call = live.call
+        if call.channelless:
+            return None
         key = f"notify:{route}"
         call.sequences[key] = sequence = call.sequences.get(key, 0) + 1
         return CallContext(call.id, call.asterisk, call.app, route, sequence, call.state)
@@ -248,13 +268,16 @@ class Flow:
             endpoint = msgspec.structs.replace(endpoint, url=out.url)
         if not endpoint.url:
             return Unanswered("no_endpoint", detail=f"route `{call.route}` is no longer in the configuration")
-        context = CallContext(call.id, call.asterisk, call.app, route.name, out.sequence, call.state)
+        context = None
+        if not call.channelless:
+            context = CallContext(call.id, call.asterisk, call.app, route.name, out.sequence, call.state)
         body = envelope(
             out.id, out.type, out.timestamp, out.data, context, inferred=out.inferred, fallback=out.fallback or None
         )
-        message = Message(out.id, out.type, body, "control", call.id, route.name, out.timestamp, call.asterisk)
+        id = "" if call.channelless else call.id
+        message = Message(out.id, out.type, body, "control", id, route.name, out.timestamp, call.asterisk)
         first = out.type == "StasisStart"
-        decode = _decoder(endpoint.url, route.allow_urls, first)
+        decode = _decoder(endpoint.url, route.allow_urls, first, call.channelless)
         return await self._deliverer.control(endpoint, message, deadline=route.deadline, decode=decode, verbs=_verbs)
 
     def inject(self, live: Live, answer: Answer) -> None:
@@ -267,16 +290,21 @@ def _verbs(answer: Answer) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _decoder(base: str, allowed: tuple[str, ...], first: bool) -> Callable[[bytes, str], Answer]:
+def _decoder(base: str, allowed: tuple[str, ...], first: bool, channelless: bool) -> Callable[[bytes, str], Answer]:
     def decode(body: bytes, content_type: str) -> Answer:
         answer = decode_answer(body, content_type, first=first)
         faults = []
+        top = "/actions" if body.lstrip()[:1] == b"{" else ""
         for index, step in enumerate(answer.steps):
+            if channelless and not step.action.callless:
+                hint = "`originate` makes a call; `sendMessage`, `deviceState`, `notify` and the like need none"
+                fault = f"`{step.action.verb}` needs a call, and this event belongs to none; {hint}"
+                faults.append(Fault(f"{top}/{index}/action", fault))
             if url := getattr(step.action, "url", None):
                 try:
                     resolve(base, url, allowed)
                 except ValueError as error:
-                    faults.append(Fault(f"/{index}/url", str(error)))
+                    faults.append(Fault(f"{top}/{index}/url", str(error)))
         if faults:
             raise AnswerRefused(faults)
         return answer

@@ -100,7 +100,8 @@ class Resumer:
 
     def _end_all(self, asterisk: str) -> None:
         for live in [live for live in self._board if live.call.asterisk == asterisk and not live.call.ended]:
-            self._end(live, "asterisk_restarted")
+            if not live.call.channelless:
+                self._end(live, "asterisk_restarted")
 
     async def _list(self, client: AriClient, operation: str) -> dict[str, dict[str, Any]] | None:
         """What is there, by id: one request for all calls."""
@@ -127,7 +128,7 @@ class Resumer:
         """`left`: whose end has come already, and waits."""
         call = live.call
         away = live.away and call.id in channels
-        if not call.ended and call.id not in present and not away:
+        if not call.ended and call.id not in present and not away and not call.channelless:
             self._resume(live)
             if call.id not in left:
                 self._end(live, "")

@@ -118,7 +118,7 @@ class Service:
         self.resumer = Resumer(self.board, self.flow, self.runner, self.facts, self._clock)
         self.flow.on_missing = self._missing
         self.metrics_of.watch_queue(self._queues)
-        self.metrics_of.watch_calls(lambda: [live.call.route for live in self.board])
+        self.metrics_of.watch_calls(lambda: [x.call.route for x in self.board if not x.call.channelless])
         for settings in self.config.asterisks:
             self.metrics_of.connected.labels(settings.name).set(0)
         meta = await self.store.load_meta()
@@ -291,10 +291,11 @@ class Service:
 
     def _queues(self) -> dict[str, float]:
         waiting = sum(len(live.call.outbox) for live in self.board)
-        return {"calls": len(self.board), "control": waiting, "requests": sum(len(x.call.requests) for x in self.board)}
+        calls = sum(not live.call.channelless for live in self.board)
+        return {"calls": calls, "control": waiting, "requests": sum(len(x.call.requests) for x in self.board)}
 
     def calls(self) -> list[dict[str, Any]]:
-        return [_described(live) for live in self.board]
+        return [_described(live) for live in self.board if not live.call.channelless]
 
     async def call(self, id: str) -> dict[str, Any] | None:
         live = self.board.by_channel(id)

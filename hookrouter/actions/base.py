@@ -102,6 +102,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     leaves: ClassVar[bool] = False  # True: the call is no longer ours when it is done
     beside: ClassVar[bool] = False  # with `wait` false: goes on when the program is replaced
     takes_over: ClassVar[bool] = False  # it goes on with the parties of the action that it replaces
+    callless: ClassVar[bool] = False  # True: needs no call; allowed in the answer to an event that belongs to none
     internal: ClassVar[bool] = False  # True: only the router itself makes it
     group: ClassVar[str] = "call"  # the chapter of the documentation
     examples: ClassVar[tuple[str, ...]] = ()  # JSON, executed by the tests

@@ -17,6 +17,7 @@ class Fetch(Action, frozen=True, tag="fetch"):
 
     url: Annotated[str, Meta(min_length=1, description="Relative to the route's `url`.")]
     result: ClassVar[str | None] = "FetchRequested"
+    callless: ClassVar[bool] = True
     group: ClassVar[str] = "function"
     completes: ClassVar[str] = (
         "When the answer is there. No answer: the rest goes on, or the fallback if there is none."

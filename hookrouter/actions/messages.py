@@ -19,6 +19,7 @@ class Notify(Action, frozen=True, tag="notify"):
     body: Annotated[msgspec.Raw, Meta(description="Any JSON.", extra_json_schema={})]
     url: Annotated[str, Meta(description="Relative to the route's `url`.")] | None = None
     route: Annotated[str, Meta(description="A route of routes.toml, instead of `url`.")] | None = None
+    callless: ClassVar[bool] = True
     group: ClassVar[str] = "function"
     examples: ClassVar[tuple[str, ...]] = ('{"action": "notify", "url": "/log", "body": {"said": "yes"}}',)
 
@@ -41,6 +42,7 @@ class DeviceState(RequestAction, frozen=True, tag="deviceState"):
 
     device: Annotated[str, Meta(pattern=r"^Stasis:.+$", description="Begins with `Stasis:`.")]
     state: Literal["NOT_INUSE", "INUSE", "BUSY", "INVALID", "UNAVAILABLE", "RINGING", "RINGINUSE", "ONHOLD"]
+    callless: ClassVar[bool] = True
     group: ClassVar[str] = "function"
     examples: ClassVar[tuple[str, ...]] = ('{"action": "deviceState", "device": "Stasis:reception", "state": "BUSY"}',)
 
@@ -54,6 +56,7 @@ class Mailbox(RequestAction, frozen=True, tag="mailbox"):
     mailbox: Annotated[str, Meta(min_length=1)]
     new_messages: Count
     old_messages: Count = 0
+    callless: ClassVar[bool] = True
     group: ClassVar[str] = "function"
     examples: ClassVar[tuple[str, ...]] = ('{"action": "mailbox", "mailbox": "100@default", "newMessages": 2}',)
 
@@ -69,6 +72,7 @@ class SendMessage(RequestAction, frozen=True, tag="sendMessage"):
     from_: Annotated[str, Meta(min_length=1)] = msgspec.field(name="from")
     body: Annotated[str, Meta(max_length=8192)] = ""
     variables: dict[str, str] | None = None
+    callless: ClassVar[bool] = True
     group: ClassVar[str] = "function"
     examples: ClassVar[tuple[str, ...]] = (
         '{"action": "sendMessage", "to": "pjsip:alice", "from": "sip:pbx@127.0.0.1", "body": "You have a call"}',

@@ -39,6 +39,7 @@ class OperationAction(Action, frozen=True, tag="RESOURCE.OPERATION"):
     operation: str = ""
     params: dict[str, Any] = msgspec.field(default_factory=dict)
     result: ClassVar[str | None] = "OperationCompleted"
+    callless: ClassVar[bool] = True
     group: ClassVar[str] = "operations"
     completes: ClassVar[str] = "When Asterisk has replied: `OperationCompleted` {status, body} if it returns something."
 

@@ -40,6 +40,7 @@ class Originate(Action, frozen=True, tag="originate"):
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 
     result: ClassVar[str | None] = "OriginateCompleted"
+    callless: ClassVar[bool] = True
     group: ClassVar[str] = "parties"
     completes: ClassVar[str] = (
         "When it is answered or not: `OriginateCompleted` {call, status: `answered` `busy` `noAnswer` `rejected` "

@@ -13,6 +13,7 @@ class Pause(Action, frozen=True, tag="pause"):
     """Waits before the next action; the call stays as it is."""
 
     seconds: Annotated[float, Meta(ge=0, le=86_400, description="How long.")]
+    callless: ClassVar[bool] = True
     completes: ClassVar[str] = "After `seconds`."
     examples: ClassVar[tuple[str, ...]] = ('{"action": "pause", "seconds": 0.5}',)
 

@@ -63,7 +63,7 @@ class Program(msgspec.Struct):
 
 
 class Call(msgspec.Struct, kw_only=True):
-    """One call. All instants are seconds since the epoch; `timers` maps a name to when it is due."""
+    """One call; `channelless`: an event without one. All instants are seconds since the epoch; `timers` maps a name to when it is due."""
 
     key: str
     id: str
@@ -89,6 +89,7 @@ class Call(msgspec.Struct, kw_only=True):
     timers: dict[str, float] = {}
     owned: dict[str, str] = {}
     trace: str = ""
+    channelless: bool = False  # no call, but an event that belongs to none, and what its answer asks for
     version: int = VERSION
 
     @property

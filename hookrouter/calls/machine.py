@@ -109,7 +109,8 @@ class Turn:
 
     def begin(self, event: Event, steps: Sequence[bytes] = ()) -> None:
         """The StasisStart that makes it a call. `steps`: what runs at once (an originated call's own actions)."""
-        self.effects.append(Watch(self.call.id))
+        if not self.call.channelless:
+            self.effects.append(Watch(self.call.id))
         if steps:
             self._start_main(steps, "main")
         elif self._wants(event.type):
@@ -368,7 +369,7 @@ class Turn:
             self._start_main(raws, "main", answer.when_done or "")
         elif answer.when_done and main is not None:
             main.when_done = answer.when_done
-        elif answer.when_done in ("hangup", "continue"):
+        elif answer.when_done in ("hangup", "continue") and not self.call.channelless:
             self._start_main([_json({"action": answer.when_done})], "main")
 
     # ---- the fallback -----------------------------------------------------------------------------------------
@@ -381,6 +382,9 @@ class Turn:
         )
 
     def _fall_back_to_actions(self, reason: str, event_id: str) -> None:
+        if self.call.channelless:
+            self.effects.append(Report(FallbackTaken("", self.call.route, event_id, reason, "none")))
+            return  # nobody is on the line
         steps = self.route.fallback_actions
         kind = "continue" if steps is None else "actions"
         self.effects.append(Report(FallbackTaken(self.call.id, self.call.route, event_id, reason, kind)))
@@ -494,6 +498,9 @@ class Turn:
         program.step_at = self.now
         program.run = action.run()
         self.effects.append(Report(ActionStarted(self.call.id, program.id, program.index, action.verb, raw)))
+        if self.call.channelless and not action.callless:
+            self._failed(program, "no_call", f"`{action.verb}` needs a call, and this event belongs to none", 0)
+            return
         program.run.start(self._doer(self, program))
 
     def _completed(self, program: Program) -> None:
@@ -502,7 +509,11 @@ class Turn:
             parent = self.call.programs.get(program.parent)
             if parent is not None and parent.run is not None:
                 parent.run.on_child(program.name, "done", self._doer(self, parent))
-        elif program.kind in ("main", "fallback") and program.when_done in ("hangup", "continue"):
+        elif (
+            program.kind in ("main", "fallback")
+            and program.when_done in ("hangup", "continue")
+            and not self.call.channelless
+        ):
             self._start_main([_json({"action": program.when_done})], "main")
 
     def _report(self, program: Program, outcome: str, detail: str = "") -> None:
@@ -581,6 +592,7 @@ class Turn:
             and program.channel == self.call.id
             and program.doubt is None
             and not self.call.ended
+            and not self.call.channelless
         ):
             program.doubt = (reason, message, status)  # perhaps the caller has just hung up: then it is no failure
             self.arm(f"{program.id}:~doubt", DOUBT_DELAY)
@@ -707,7 +719,7 @@ class Turn:
                 program.run.on_hangup(self._doer(self, program))
         if call.programs:
             self.arm(":closing", CLOSING_TIMEOUT)
-        if self._wants("CallEnded") or self.world.wanted("CallEnded"):
+        if not call.channelless and (self._wants("CallEnded") or self.world.wanted("CallEnded")):
             seconds = round(self.now - call.started_at, 3)
             self.emit(
                 "CallEnded", _json({"reason": call.end_reason, "seconds": seconds}), deliver=self._wants("CallEnded")
@@ -726,10 +738,12 @@ class Turn:
         if call.outbox and not call.in_flight:
             call.in_flight = call.outbox[0].id
             self.effects.append(Send(call.outbox[0]))
-            if self.route.while_waiting and not call.ended and not self._playing():
+            if self.route.while_waiting and not (call.ended or call.channelless or self._playing()):
                 self.arm(":filler", FILLER_DELAY)
         idle = not call.ended and not call.programs and not call.outbox
-        if idle and ":idle" not in call.timers:
+        if idle and call.channelless:
+            self._end("done")
+        elif idle and ":idle" not in call.timers:
             self.arm(":idle", self.route.idle_timeout)
         elif not idle:
             self.disarm(":idle")
@@ -737,7 +751,8 @@ class Turn:
             for key in list(call.timers):
                 self.disarm(key)
             seconds = self.now - call.started_at
-            self.effects.append(Report(CallFinished(call.id, call.asterisk, call.route, call.end_reason, seconds)))
+            if not call.channelless:
+                self.effects.append(Report(CallFinished(call.id, call.asterisk, call.route, call.end_reason, seconds)))
             self.effects.append(Gone())
 
     def _playing(self) -> bool:

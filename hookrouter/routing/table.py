@@ -18,6 +18,11 @@ from hookrouter.ari.events import Head
 from hookrouter.routing.conditions import Condition
 from hookrouter.routing.endpoint import Route
 
+WITHOUT_CALL = frozenset(
+    {"ContactStatusChange", "DeviceStateChanged", "EndpointStateChange", "PeerStatusChange", "TextMessageReceived"}
+)
+"""Events that belong to no call and may be answered: of contacts, devices, endpoints, and text messages."""
+
 _NOBODY: tuple[Route, ...] = ()
 _decode = msgspec.json.Decoder().decode
 
@@ -89,8 +94,9 @@ class RouteTable:
         return next(iter(_fitting(self._control.of("StasisStart"), asterisk, head, raw, None)), None)
 
     def controlling(self, asterisk: str, head: Head, raw: bytes) -> Route | None:
-        """The control route for an event that belongs to no call (of an endpoint, a device, a text message)."""
-        return next(iter(_fitting(self._control.of(head.type), asterisk, head, raw, None)), None)
+        """The control route that names this type of `WITHOUT_CALL`; None: nobody answers (`*` is all of a call's)."""
+        named = [found for found in self._control.of(head.type) if found.route.events is not None]
+        return next(iter(_fitting(named, asterisk, head, raw, None)), None) if named else None
 
     def notified(self, asterisk: str, head: Head, raw: bytes, call: KnownCall | None = None) -> Sequence[Route]:
         """The notify routes that get a copy. `call`: the one that the event belongs to."""

@@ -200,6 +200,7 @@ class UA(asyncio.DatagramProtocol):
         self.name = name
         self.calls: dict[str, Call] = {}
         self.waiting: asyncio.Queue[Call] = asyncio.Queue()
+        self.messages: asyncio.Queue[str] = asyncio.Queue()
         self._media: list[asyncio.DatagramTransport] = []
         self._tasks: set[asyncio.Future[None]] = set()
 
@@ -242,6 +243,17 @@ class UA(asyncio.DatagramProtocol):
         call.branch = f"z9hG4bK{random.getrandbits(48):x}"
         self.request(call, "INVITE", body=self._sdp(call.rtp), branch=call.branch)
         return call
+
+    def message(self, text: str, to: str = "pbx", caller: str = "1001") -> None:
+        """Sends a text message, out of any call."""
+        branch, tag, id = (f"{random.getrandbits(48):x}" for _ in range(3))
+        target = f"sip:{to}@127.0.0.1:{self.server[1]}"
+        head = (
+            f"MESSAGE {target} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{self.port};branch=z9hG4bK{branch}\r\n"
+            f"From: <sip:{caller}@127.0.0.1>;tag={tag}\r\nTo: <{target}>\r\nCall-ID: {id}\r\nCSeq: 1 MESSAGE\r\n"
+            f"Max-Forwards: 70\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n\r\n"
+        )
+        self.transport.sendto(f"{head}{text}".encode(), self.server)
 
     async def incoming(self, timeout: float = 10.0) -> Call:
         """The next call to this phone; it is not answered yet."""
@@ -327,7 +339,9 @@ class UA(asyncio.DatagramProtocol):
             return
         else:
             self.respond(message, 200, "OK", call, body=False)
-            if call is not None and method == "BYE":
+            if method == "MESSAGE":
+                self.messages.put_nowait(message["body"])
+            elif call is not None and method == "BYE":
                 call.finish()
             elif call is not None and method == "CANCEL" and call.incoming:
                 self.respond(call.incoming, 487, "Request Terminated", call, body=False)

@@ -29,6 +29,7 @@ class Router:
         extra: str = "",
         listen: str = "127.0.0.1:0",
         mode: str = "connect",
+        subscribe: str = "[]",
     ) -> None:
         place = f'url = "{url}"\n' if url else ""
         text = f"""
@@ -37,6 +38,7 @@ class Router:
 password = "{password}"
 apps = ["{app}"]
 mode = "{mode}"
+subscribe = {subscribe}
 [server]
 listen = "{listen}"
 {extra}
