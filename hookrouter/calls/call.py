@@ -63,7 +63,10 @@ class Program(msgspec.Struct):
 
 
 class Call(msgspec.Struct, kw_only=True):
-    """One call; `channelless`: an event without one. All instants are seconds since the epoch; `timers` maps a name to when it is due."""
+    """One call; `channelless`: an event without one.
+
+    All instants are seconds since the epoch; `timers` maps a name to when it is due.
+    """
 
     key: str
     id: str
