@@ -206,7 +206,7 @@ class Hookrouter(Contestant):
             f'secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"\n{timeouts}'
         )
         self.folder = folder
-        store = f"sqlite:///{folder}/state.db"
+        store = os.environ.get("STORE") or f"sqlite:///{folder}/state.db"
         command = [sys.executable, "-m", "hookrouter", "serve", "-c", str(config), "--store", store]
         super().__init__(name, command, {"HOOKROUTER_LOG": "json", "PYTHONPATH": str(HERE.parent)}, folder / "log")
 

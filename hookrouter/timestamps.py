@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 
 
 def rfc3339_now(now: float) -> str:
     """`now` (seconds since the epoch) as `2026-11-23T01:21:20.227Z`."""
     whole, milliseconds = divmod(round(now * 1000), 1000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{milliseconds:03d}Z"
+    return f"{_second(whole)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=8)
+def _second(whole: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))

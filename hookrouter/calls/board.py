@@ -16,16 +16,14 @@ from hookrouter.calls.effects import Effect
 class Live:
     """A call in memory: its state, its route as last known, and what only the running process has."""
 
-    __slots__ = ("asked_at", "call", "queue", "route", "tasks", "timers", "waiting")
+    __slots__ = ("call", "queue", "route", "timers", "unsaved")
 
     def __init__(self, call: Call, route: Any) -> None:
         self.call = call
         self.route = route
         self.timers: dict[str, asyncio.TimerHandle] = {}
         self.queue: deque[Effect] = deque()  # effects that wait for the disk, in order
-        self.waiting = 0
-        self.tasks: set[asyncio.Task[None]] = set()
-        self.asked_at = 0.0
+        self.unsaved: set[str] = set()  # events that are to be delivered, and not yet on disk
 
     @property
     def busy(self) -> bool:

@@ -73,11 +73,12 @@ class Journal(Protocol):
         """Adds an entry to the call's timeline; kept for a while after the call (see `Retention`)."""
         ...
 
-    def committed(self, done: Committed) -> None:
+    def committed(self, done: Committed, *, soon: bool = True) -> None:
         """Calls `done` in the event loop once all that was handed over before is on disk; else with the error.
 
-        Callbacks come in the order in which they were asked for. Where nothing is left to write, or the disk is already
-        known to refuse, `done` is called before this returns; it may hand over more.
+        `soon` false: nobody is in a hurry, it is written with what others wait for, or a moment later. Callbacks come
+        in the order in which they were asked for. Where nothing is left to write, or the disk is already known to
+        refuse, `done` is called before this returns; it may hand over more.
         """
         ...
 

@@ -101,6 +101,7 @@ class Turn:
         self.world = world
         self.now = now
         self.effects: list[Effect] = []
+        self.put: list[str] = []  # ids of the events that are to be delivered since this turn
         self._doer = doer
         self._ready: list[str] = []
         self.handed: Mapping[str, Any] | None = None
@@ -296,6 +297,7 @@ class Turn:
             inferred=event.inferred,
         )
         self.call.outbox.append(out)
+        self.put.append(out.id)
 
     def _sequence(self, url: str) -> int:
         sequences = self.call.sequences
@@ -313,6 +315,7 @@ class Turn:
             call.outbox.append(
                 Outgoing(id, type, timestamp, data, self._sequence(url), program=program, ask=ask, url=url)
             )
+            self.put.append(id)
         if self.world.wanted(type):
             self.effects.append(Tell(id, type, timestamp, data))
         return id

@@ -3,7 +3,8 @@
 Rules:
 - One input at a time per call, in the turn of the loop in which it comes; nothing here awaits between input and state.
 - What is not harmless to repeat is done only after the state that knows of it is on disk. What is harmless may go first,
-  but never before what the same call asked for earlier.
+  but never before what the same call asked for earlier. To deliver an event that is on disk is harmless: it has one id.
+- Nobody is on the line of a call that has ended: its writes wait for those of others.
 - A failing disk does not stop live calls: the journal says so, and the effects follow all the same.
 """
 
@@ -120,7 +121,13 @@ class Runner:
             world = self._worlds[call.asterisk] = _World(self.board, call.asterisk, self._outside.wanted)
         turn = Turn(call, live.route, world, self._clock.now(), Doer)
         act(turn)
-        self._carry_out(live, turn.effects)
+        if turn.put:
+            put = turn.put
+            live.unsaved.update(put)
+            self._carry_out(live, turn.effects)
+            self._journal.committed(lambda error: live.unsaved.difference_update(put), soon=False)
+        else:
+            self._carry_out(live, turn.effects)
 
     def start(self, call: Call, route: Any, act: Callable[[Turn], None]) -> Live:
         """A call that begins now."""
@@ -186,10 +193,13 @@ class Runner:
             self._outside.missing(live)
 
     def _queue(self, live: Live, effects: list[Effect]) -> None:
-        if not live.queue and all(map(_harmless, effects)):
-            for effect in effects:
+        if not live.queue:
+            first = next((index for index, effect in enumerate(effects) if not _harmless(live, effect)), len(effects))
+            for effect in effects[:first]:
                 self._do(live, effect)
-            return
+            effects = effects[first:]
+            if not effects:
+                return
         live.queue.extend(effects)
         count = len(effects)
 
@@ -197,7 +207,7 @@ class Runner:
             for _ in range(count):
                 self._do(live, live.queue.popleft())
 
-        self._journal.committed(on_disk)
+        self._journal.committed(on_disk, soon=not live.call.ended)
 
     def _do(self, live: Live, effect: Effect) -> None:
         if self.stopping:
@@ -267,8 +277,10 @@ class Runner:
             self.turn(target, lambda turn: turn.on_signal(signal.name, signal.data))
 
 
-def _harmless(effect: Effect) -> bool:
+def _harmless(live: Live, effect: Effect) -> bool:
     """Whether doing it again after a crash changes nothing."""
+    if isinstance(effect, Send):
+        return effect.outgoing.id not in live.unsaved
     if not isinstance(effect, Perform):
         return False
     found = operation(effect.operation)

@@ -19,7 +19,7 @@ from hookrouter.errors import ConfigurationError, StoreError
 from hookrouter.facts import Facts, Warned
 from hookrouter.service import Service
 from hookrouter.store.opening import DEFAULT_STORE
-from hookrouter.telemetry.logs import Level, logging_observer
+from hookrouter.telemetry.logs import Level, Log
 
 
 @click.command()
@@ -33,7 +33,11 @@ def serve(path: Path, log: Literal["text", "json"], level: Level, store: str) ->
     """Runs the router."""
     config = load_or_exit(path)
     run = _runner()
-    sys.exit(run(_serve(config, path, log, level, store)))
+    lines = Log(log, level)
+    try:
+        sys.exit(run(_serve(config, path, lines, store)))
+    finally:
+        lines.flush()
 
 
 def _runner() -> Callable[..., int]:
@@ -57,8 +61,8 @@ def _raise_descriptors() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _serve(config: Config, path: Path, log: Literal["text", "json"], level: Level, store: str) -> int:
-    facts = Facts(logging_observer(log, level))
+async def _serve(config: Config, path: Path, log: Log, store: str) -> int:
+    facts = Facts(log)
     for warning in config.warnings:
         facts.emit(Warned("routes", warning))
     service = Service(config, facts=facts, store_url=store, path=path, load=lambda: load(path, os.environ))

@@ -42,7 +42,7 @@ from hookrouter.store.writer import WriterThread
 
 T = TypeVar("T")
 
-COMMIT_DELAY = 0.002
+COMMIT_DELAY = 0.005
 LAZY_DELAY = 0.05
 RETRY_DELAY = 0.5
 TRIM_DELAY = 30.0
@@ -139,12 +139,13 @@ class SqliteStore:
         if self._scheduled is None:
             self._schedule()
 
-    def committed(self, done: Committed) -> None:
+    def committed(self, done: Committed, *, soon: bool = True) -> None:
         if self._failure is not None:
             done(self._failure)
         elif self._buffer:
             self._buffer.waiters.append(done)
-            if not self._pressing:
+            self._buffer.pressing = self._buffer.pressing or soon
+            if soon and not self._pressing:
                 self._schedule(pressing=True)
         elif self._flying is not None:
             self._flying.waiters.append(done)
@@ -243,7 +244,7 @@ class SqliteStore:
     def _schedule_rest(self) -> None:
         """What came while a write ran."""
         if self._buffer:
-            self._schedule(pressing=bool(self._buffer.waiters or self._buffer.adds))
+            self._schedule(pressing=self._buffer.pressing or bool(self._buffer.adds))
 
     def _flush(self) -> None:
         if self._scheduled is not None:

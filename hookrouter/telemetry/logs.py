@@ -1,23 +1,29 @@
 """Facts as log lines: one dotted past-tense name and its fields a line; an observer like any other.
 
 Rules: a unit of work is one line, written when it is over. `text` is for people, `json` for machines; both go to stderr.
-Nothing that is secret is in a fact, so nothing that is secret is logged.
+Nothing that is secret is in a fact, so nothing that is secret is logged. Lines of one moment are written together
+(`FLUSH_DELAY`), warnings and errors at once: a write for every line was a tenth of all our CPU under load.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
-from collections.abc import Callable, MutableMapping
+import time
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, BinaryIO, Literal
 
 import msgspec
-import structlog
 
 from hookrouter import facts as f
 from hookrouter.facts import Fact
+from hookrouter.timestamps import rfc3339_now
 
 Level = Literal["debug", "info", "warning", "error"]
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+FLUSH_DELAY = 0.05
 
 NAMES: dict[type[Fact], tuple[str, Level]] = {
     f.AriConnected: ("ari.connected", "info"),
@@ -58,20 +64,27 @@ def _dotted(name: str) -> str:
     return "".join("." + c.lower() if c.isupper() and i else c.lower() for i, c in enumerate(name))
 
 
-def _fields(fact: Fact) -> dict[str, Any]:
-    """What a line says: empty fields and raw JSON are left out, seconds are rounded to the millisecond."""
-    found: dict[str, Any] = {}
-    for name in fact.__struct_fields__:
-        value = getattr(fact, name)
-        if value is None or value == "" or value == () or value == {} or isinstance(value, bytes):
-            continue
-        found["event_id" if name == "event" else name] = round(value, 4) if isinstance(value, float) else value
-    return found
+class _Fields:
+    """What a line says of one kind of fact: empty fields and raw JSON are left out, seconds rounded to 0.1 ms."""
+
+    def __init__(self, kind: type[Fact]) -> None:
+        names = [field.name for field in msgspec.structs.fields(kind) if field.type is not bytes]
+        self._keys = ["event_id" if name == "event" else name for name in names]
+        self._values: Callable[[Fact], Any] = (
+            attrgetter(*names) if len(names) > 1 else lambda fact: (getattr(fact, names[0]),)
+        )
+
+    def of(self, fact: Fact) -> dict[str, Any]:
+        return {
+            key: round(value, 4) if value.__class__ is float else value
+            for key, value in zip(self._keys, self._values(fact), strict=True)
+            if value or value.__class__ in (int, float, bool)
+        }
 
 
-def _text(_: Any, __: str, event: MutableMapping[str, Any]) -> bytes:
-    head = f"{event.pop('timestamp')} {event.pop('level'):<7} {event.pop('event')}"
-    return " ".join([head, *(f"{key}={_quoted(value)}" for key, value in event.items())]).encode()
+def _text(timestamp: str, level: str, name: str, fields: dict[str, Any]) -> bytes:
+    head = f"{timestamp} {level:<7} {name}"
+    return " ".join([head, *(f"{key}={_quoted(value)}" for key, value in fields.items())]).encode() + b"\n"
 
 
 def _quoted(value: Any) -> str:
@@ -79,37 +92,53 @@ def _quoted(value: Any) -> str:
     return f'"{text}"' if " " in text or not text else text
 
 
-def _json(_: Any, __: str, event: MutableMapping[str, Any]) -> bytes:
-    return msgspec.json.encode(event)
+_encode = msgspec.json.Encoder().encode
 
 
-def logging_observer(
-    form: Literal["text", "json"], level: Level = "info", stream: BinaryIO | None = None
-) -> Callable[[Fact], None]:
-    """An observer that writes a line for each fact of at least `level`; `stream` defaults to stderr."""
-    lowest = _LEVELS[level]
-    logger = structlog.wrap_logger(
-        structlog.BytesLogger(stream or sys.stderr.buffer),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _json if form == "json" else _text,
-        ],
-        wrapper_class=structlog.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    quiet = {kind for kind, (_, own) in NAMES.items() if own == "debug"} if lowest > 10 else set()
-    quiet.discard(f.DeliveryFinished)  # a failed one is a warning
-    writers = {name: getattr(logger, name) for name in _LEVELS}
+def _json(timestamp: str, level: str, name: str, fields: dict[str, Any]) -> bytes:
+    fields["event"], fields["level"], fields["timestamp"] = name, level, timestamp
+    return _encode(fields) + b"\n"
 
-    def observe(fact: Fact) -> None:
-        if type(fact) in quiet:
+
+class Log:
+    """The observer: a line for each fact of at least `level`; `stream` defaults to stderr. `flush` at the end."""
+
+    def __init__(self, form: Literal["text", "json"], level: Level = "info", stream: BinaryIO | None = None) -> None:
+        self._line = _json if form == "json" else _text
+        self._lowest = _LEVELS[level]
+        self._stream = stream or sys.stderr.buffer
+        self._lines: list[bytes] = []
+        self._fields: dict[type[Fact], _Fields] = {}
+        self._quiet = {kind for kind, (_, own) in NAMES.items() if own == "debug"} if self._lowest > 10 else set()
+        self._quiet.discard(f.DeliveryFinished)  # a failed one is a warning
+
+    def __call__(self, fact: Fact) -> None:
+        kind = type(fact)
+        if kind in self._quiet:
             return
-        name, found = _level(fact)
-        if _LEVELS[found] >= lowest:
-            writers[found](name, **_fields(fact))
+        name, level = _level(fact)
+        number = _LEVELS[level]
+        if number < self._lowest:
+            return
+        fields = self._fields.get(kind)
+        if fields is None:
+            fields = self._fields[kind] = _Fields(kind)
+        self._lines.append(self._line(rfc3339_now(time.time()), level, name, fields.of(fact)))
+        if number > 20:
+            self.flush()
+        elif len(self._lines) == 1:
+            try:
+                asyncio.get_running_loop().call_later(FLUSH_DELAY, self.flush)
+            except RuntimeError:
+                self.flush()
 
-    return observe
+    def flush(self) -> None:
+        """Writes what waits. A log that cannot be written stops nothing."""
+        lines, self._lines = self._lines, []
+        if lines:
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write(b"".join(lines))
+                self._stream.flush()
 
 
-__all__ = ["NAMES", "Level", "logging_observer"]
+__all__ = ["NAMES", "Level", "Log"]
