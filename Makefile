@@ -42,6 +42,7 @@ soak: $(VENV)/.dev lab  ## HOURS=1: random faults under load
 	$(BIN)/pytest tests/faults/test_soak.py --full --soak-hours $(or $(HOURS),1)
 
 bench: $(VENV)/.dev lab  ## Rivals and hookrouter in one run; writes docs/performance.md
+	$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock matplotlib==3.10.9
 	$(BIN)/python -m benchmarks.run
 
 docs: $(VENV)/.run  ## The generated parts of docs/

@@ -1,17 +1,21 @@
-// The benchmark's webhook endpoint: a new call is answered and hung up, everything else is only noted.
-// It keeps the ledger: GET / tells what was delivered since the last time it was asked.
+// The benchmark's webhook endpoint: a new call is answered and hung up (one with the argument `hold` stays), everything else
+// is only noted. It keeps the ledger: GET / tells what was delivered since the last time it was asked.
 import http from 'node:http';
 
 const PROGRAM = '[{"action":"answer"},{"action":"hangup"}]';
+const HOLD = '[{"action":"answer"},{"action":"pause","seconds":3600}]';
 let seen = new Map(); // webhook-id -> type
 let repeated = 0;
 let requests = 0;
 let counts = {};
+let last = new Map(); // call id -> its last sequence
+let disordered = 0;
 
 const report = () => {
-  const told = JSON.stringify({ requests, repeated, counts });
+  const told = JSON.stringify({ requests, repeated, disordered, counts });
   seen = new Map();
-  requests = repeated = 0;
+  last = new Map();
+  requests = repeated = disordered = 0;
   counts = {};
   return told;
 };
@@ -31,8 +35,13 @@ const server = http.createServer((request, response) => {
       else {
         if (id !== undefined) seen.set(id, body.type);
         counts[body.type] = (counts[body.type] ?? 0) + 1;
+        if (body.call !== undefined) {
+          if (body.call.sequence !== (last.get(body.call.id) ?? 0) + 1) disordered += 1;
+          last.set(body.call.id, body.call.sequence);
+        }
       }
-      answer = body.type === 'StasisStart' ? PROGRAM : '[]';
+      const hold = body.type === 'StasisStart' && (body.data ?? body).args?.[0] === 'hold';
+      answer = hold ? HOLD : body.type === 'StasisStart' ? PROGRAM : '[]';
     }
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(answer) });
     response.end(answer);

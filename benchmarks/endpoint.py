@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from typing import Any
 
 _PROGRAM = b'[{"action":"answer"},{"action":"hangup"}]'
+_HOLD = b'[{"action":"answer"},{"action":"pause","seconds":3600}]'
 
 
 class Ledger:
@@ -15,18 +17,24 @@ class Ledger:
     def __init__(self) -> None:
         self.seen: set[bytes] = set()
         self.counts: Counter[str] = Counter()
-        self.requests = self.repeated = 0
+        self.requests = self.repeated = self.disordered = 0
+        self.last: dict[str, int] = {}
 
-    def note(self, id: bytes, type: str) -> None:
+    def note(self, id: bytes, type: str, call: dict[str, Any] | None) -> None:
         self.requests += 1
         if id and id in self.seen:
             self.repeated += 1
         else:
             self.seen.add(id)
             self.counts[type] += 1
+            if call is not None:
+                self.disordered += call["sequence"] != self.last.get(call["id"], 0) + 1
+                self.last[call["id"]] = call["sequence"]
 
     def report(self) -> bytes:
-        told = {"requests": self.requests, "repeated": self.repeated, "counts": self.counts}
+        told = {
+            "requests": self.requests, "repeated": self.repeated, "disordered": self.disordered, "counts": self.counts,
+        }  # fmt: skip
         self.__init__()  # type: ignore[misc]
         return json.dumps(told).encode()
 
@@ -55,9 +63,10 @@ class Connection(asyncio.Protocol):
         if first.startswith(b"GET"):
             answer = self.ledger.report()
         else:
-            type = json.loads(body)["type"]
-            self.ledger.note(headers.get(b"webhook-id", b""), type)
-            answer = _PROGRAM if type == "StasisStart" else b"[]"
+            told = json.loads(body)
+            self.ledger.note(headers.get(b"webhook-id", b""), told["type"], told.get("call"))
+            hold = told.get("data", told).get("args") == ["hold"]
+            answer = b"[]" if told["type"] != "StasisStart" else _HOLD if hold else _PROGRAM
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(answer)
         self.transport.write(head + answer)  # type: ignore[attr-defined]
 

@@ -5,6 +5,7 @@ Everything is on loopback, on ports that nobody uses; CPU is what /proc says of 
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import os
@@ -51,6 +52,14 @@ def node_modules() -> bool:
         if subprocess.run(command, cwd=NODE_ROOT, check=False).returncode:
             return False
     return True
+
+
+def asterisk_version(url: str) -> str:
+    """As Asterisk tells it."""
+    login = base64.b64encode(b"hookrouter:hookrouter").decode()
+    request = urllib.request.Request(f"{url}/ari/asterisk/info?only=system", headers={"authorization": f"Basic {login}"})
+    with urllib.request.urlopen(request, timeout=5) as reply:
+        return str(json.load(reply)["system"]["version"])
 
 
 def end(process: subprocess.Popen[Any] | None, patience: float = 6.0) -> None:
@@ -194,19 +203,22 @@ class Hookrouter(Contestant):
     """`hookrouter serve` with everything on: signature, journal (synchronous=FULL), metrics, logs at info to a file."""
 
     def __init__(
-        self, ari: str, hook: str, folder: Path, events: tuple[str, ...], name: str = "hookrouter", timeouts: str = ""
+        self, ari: str, hook: str, folder: Path, events: tuple[str, ...], name: str = "hookrouter", second: str = ""
     ) -> None:
+        """`second`: the URL of another Asterisk, in the same app."""
         self.port = free_port()
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "routes.toml"
+        asterisks = [("main", ari), *([("second", second)] if second else [])]
+        login = 'username = "hookrouter"\npassword = "hookrouter"\napps = ["hookrouter"]\n'
         config.write_text(
-            f'[asterisk.main]\nurl = "{ari}"\nusername = "hookrouter"\npassword = "hookrouter"\n'
-            f'apps = ["hookrouter"]\n[server]\nlisten = "127.0.0.1:{self.port}"\n'
+            "".join(f'[asterisk.{name}]\nurl = "{url}"\n{login}' for name, url in asterisks)
+            + f'[server]\nlisten = "127.0.0.1:{self.port}"\n'
             f'[[routes]]\nname = "bench"\nurl = "{hook}"\nevents = {json.dumps(list(events))}\n'
-            f'secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"\n{timeouts}'
+            f'secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"\n'
         )
         self.folder = folder
-        store = os.environ.get("STORE") or f"sqlite:///{folder}/state.db"
+        store = f"sqlite:///{folder}/state.db"
         command = [sys.executable, "-m", "hookrouter", "serve", "-c", str(config), "--store", store]
         super().__init__(name, command, {"HOOKROUTER_LOG": "json", "PYTHONPATH": str(HERE.parent)}, folder / "log")
 
@@ -232,7 +244,16 @@ class Hookrouter(Contestant):
         return found
 
     def settled(self) -> bool:
-        return not any(self.metric("hookrouter_queue").values())
+        queue = self.metric("hookrouter_queue")
+        return not any(value for labels, value in queue.items() if "calls" not in labels)
+
+    def until_live(self, count: int, patience: float = 60.0) -> None:
+        """Waits until so many calls are live, and each has its program."""
+        end = time.monotonic() + patience
+        while sum(self.metric("hookrouter_calls").values()) < count or not self.settled():
+            if time.monotonic() > end:
+                raise TimeoutError(self.get("/metrics").decode()[-2000:])
+            time.sleep(0.1)
 
     def requests(self) -> dict[str, int]:
         found: dict[str, int] = {}
