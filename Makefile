@@ -19,8 +19,11 @@ $(VENV)/.dev: $(VENV)/.run requirements.lock
 demo: $(VENV)/.run  ## A whole call, with nothing but Python
 	$(BIN)/hookrouter demo
 
-lab:  ## A real Asterisk and SIPp (root, Debian: installs what is missing)
-	$(PYTHON) tests/lab/asterisk.py setup --tools sip-tester espeak-ng sox
+RUNTIMES := golang-go:go ruby:ruby php-cli:php default-jdk-headless:javac libgoogle-gson-java busybox:busybox jq:jq nodejs:node npm:npm
+
+lab:  ## A real Asterisk, SIPp, and the languages of the examples (root, Debian: installs what is missing)
+	$(PYTHON) tests/lab/asterisk.py setup --tools sip-tester espeak-ng sox $(RUNTIMES)
+	$(PYTHON) tests/lab/node.py
 
 check: $(VENV)/.dev  ## Lint, types, architecture
 	$(BIN)/ruff check hookrouter tests benchmarks scripts examples

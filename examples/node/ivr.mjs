@@ -1,13 +1,14 @@
-// A small IVR: 1 reads the caller's number out, 2 records a message and plays it back. Node 18 or later, no packages.
+// A small IVR: 1 reads the caller's number out, 2 records a message and plays it back. Node 18 or later.
 //
+//   npm install standardwebhooks
 //   HOOKROUTER_SECRET=whsec_… node ivr.mjs
 //
 // The secret is that of the route in routes.toml; `hookrouter sign --new-secret` makes one.
 
-import { createHmac, timingSafeEqual } from 'node:crypto';
 import { createServer } from 'node:http';
+import { Webhook } from 'standardwebhooks';
 
-const secret = Buffer.from(process.env.HOOKROUTER_SECRET.replace(/^whsec_/, ''), 'base64');
+const signed = new Webhook(process.env.HOOKROUTER_SECRET);
 
 const menu = {
   action: 'gather',
@@ -41,24 +42,17 @@ function actions(type, data, call) {
   }
 }
 
-// Standard Webhooks: HMAC-SHA256 of `id.timestamp.body`, not older than five minutes.
-function signed(headers, body) {
-  const { 'webhook-id': id, 'webhook-timestamp': at, 'webhook-signature': given = '' } = headers;
-  if (!(Math.abs(Date.now() / 1000 - Number(at)) <= 300)) return false;
-  const digest = createHmac('sha256', secret).update(`${id}.${at}.`).update(body).digest('base64');
-  const wanted = Buffer.from(`v1,${digest}`);
-  return given.split(' ').some((one) => one.length === wanted.length && timingSafeEqual(Buffer.from(one), wanted));
-}
-
 const server = createServer(async (request, response) => {
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
-  const body = Buffer.concat(chunks);
-  if (!signed(request.headers, body)) {
+  let event;
+  try {
+    event = signed.verify(Buffer.concat(chunks), request.headers);
+  } catch {
     response.writeHead(401).end('wrong signature');
     return;
   }
-  const { type, data, call } = JSON.parse(body);
+  const { type, data, call } = event;
   if (!call) {
     response.writeHead(204).end();
     return;

@@ -35,7 +35,8 @@ function actions(string $type, array $data, array $call): array
     };
 }
 
-// Standard Webhooks: HMAC-SHA256 of `id.timestamp.body`, not older than five minutes.
+// Standard Webhooks: HMAC-SHA256 of `id.timestamp.body`, not older than five minutes. By hand, so that no Composer is
+// needed; the package standard-webhooks/standard-webhooks does the same.
 function signed(string $body): bool
 {
     $secret = base64_decode(preg_replace('/^whsec_/', '', getenv('HOOKROUTER_SECRET')));

@@ -173,7 +173,7 @@ class PlayRun(Run, tag="play"):
         if name == "failed":
             do.fail(
                 "media_failed",
-                f"Asterisk could not play {', '.join(self.media_of(do))}: missing, unreadable or not in a format it knows",
+                f"Asterisk could not play {', '.join(self.media_of(do))}: missing, empty, unreadable or not in a format it knows",
             )
         else:
             do.request("playbacks.get", "check", playbackId=self.playback)

@@ -378,8 +378,16 @@ def _mirror() -> str:
     raise RuntimeError("apt's sources name no Debian mirror")
 
 
+def _there(package: str, command: str) -> bool:
+    if command:
+        return shutil.which(command) is not None
+    return not subprocess.run(["dpkg", "-s", package], capture_output=True, check=False).returncode
+
+
 def _apt(*packages: str) -> None:
-    missing = [name for name in packages if subprocess.run(["dpkg", "-s", name], capture_output=True, check=False).returncode]
+    """What is missing of these: `package`, or `package:command` where any package's command will do."""
+    named = [name.partition(":")[::2] for name in packages]
+    missing = [package for package, command in named if not _there(package, command)]
     if missing:
         environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment, stdout=sys.stderr)

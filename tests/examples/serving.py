@@ -1,0 +1,127 @@
+"""The same IVR in every language, each started as its first lines say, with a free port and a secret of the tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from lab import node
+from rig.process import free_port
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SECRET = "whsec_MTIzNDU2Nzg5MGFiY2RlZg=="
+_GSON = "/usr/share/java/gson.jar"
+
+
+def missing(what: str) -> None:
+    """Fails under CI, skips elsewhere, with the remedy."""
+    message = f"no {what} here; `make lab` installs it (root, Debian)"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def node_packages() -> Path:
+    found = node.installed()
+    if found is None or not shutil.which("node"):
+        missing("Node with its packages")
+    assert found is not None
+    return found
+
+
+def with_packages(folder: Path, example: str) -> Path:
+    """A copy of an example in Node, beside the packages that `npm install` would put there."""
+    packages = node_packages()
+    copy = folder / example
+    shutil.copytree(EXAMPLES / example, copy)
+    (copy / "node_modules").symlink_to(packages)
+    return copy
+
+
+def _python(port: int, folder: Path) -> list[str]:
+    return [sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLES / "python"), "ivr:app", "--port", str(port)]
+
+
+def _node(port: int, folder: Path) -> list[str]:
+    return ["node", str(with_packages(folder, "node") / "ivr.mjs")]
+
+
+def _php(port: int, folder: Path) -> list[str]:
+    return ["php", "-S", f"127.0.0.1:{port}", str(EXAMPLES / "php" / "ivr.php")]
+
+
+def _go(port: int, folder: Path) -> list[str]:
+    return ["go", "run", str(EXAMPLES / "go" / "ivr.go")]
+
+
+def _ruby(port: int, folder: Path) -> list[str]:
+    return ["ruby", str(EXAMPLES / "ruby" / "ivr.rb")]
+
+
+def _java(port: int, folder: Path) -> list[str]:
+    if not Path(_GSON).exists():
+        missing("Gson (libgoogle-gson-java)")
+    return ["java", "-cp", _GSON, str(EXAMPLES / "java" / "Ivr.java")]
+
+
+def _shell(port: int, folder: Path) -> list[str]:
+    return ["busybox", "httpd", "-f", "-p", f"127.0.0.1:{port}", "-h", str(EXAMPLES / "shell")]
+
+
+COMMANDS: dict[str, Callable[[int, Path], list[str]]] = {
+    "python": _python, "node": _node, "php": _php, "go": _go, "ruby": _ruby, "java": _java, "shell": _shell,
+}  # fmt: skip
+PATHS = {"shell": "cgi-bin/ivr.sh"}
+
+
+@dataclass
+class Served:
+    """One of them, running."""
+
+    language: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/{PATHS.get(self.language, '')}"
+
+    def wait(self, timeout: float = 60.0) -> Served:
+        """Until it takes connections."""
+        until = time.monotonic() + timeout
+        while time.monotonic() < until and self.process.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return self
+            time.sleep(0.02)
+        raise AssertionError(f"{self.language} takes no connections:\n{self.log.read_text()[-3000:]}")
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)  # `go run` and busybox have children
+        self.process.wait()
+
+
+def serve(language: str, folder: Path) -> Served:
+    """Starts it; `wait` for it before the first request."""
+    port = free_port()
+    command = COMMANDS[language](port, folder)
+    if not shutil.which(command[0]):
+        missing(command[0])
+    log = folder / f"{language}.log"
+    with log.open("wb") as output:
+        environ = os.environ | {"HOOKROUTER_SECRET": SECRET, "PORT": str(port)}
+        process = subprocess.Popen(
+            command, env=environ, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    return Served(language, port, process, log)
