@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
+from hookrouter.actions.base import LEG
 from hookrouter.actions.decode import Answer, decode_answer
 from hookrouter.actions.urls import resolve
 from hookrouter.ari.client import Reply
@@ -101,8 +102,8 @@ class Flow:
             if head.type in WITHOUT_CALL:
                 self._ask_without_call(event)
         self._facts.emit(EventReceived(event.asterisk, head.type, event.id, lives[0].call.id if lives else ""))
-        if lives and head.type in ("StasisStart", "StasisEnd") and head.channel is not None:
-            hidden = hidden or lives[0].call.id != head.channel.id
+        if head.type in ("StasisStart", "StasisEnd") and head.channel is not None:
+            hidden = hidden or (lives[0].call.id != head.channel.id if lives else head.args == [LEG])
         if not hidden:  # a leg that comes or goes is no call, and one that is lent to the dialplan is not over
             self._notify(event, lives[0] if lives else None)
 
@@ -120,6 +121,9 @@ class Flow:
             return [live]
         if live is not None:  # back in the app, and its StasisEnd was lost
             self.runner.turn(live, lambda turn: turn.lost("left"))
+        elif event.head.args == [LEG]:  # it has answered when its call was over already
+            self.runner.discard(event.asterisk, channel.id)
+            return ()
         return [self._begin(event, channel)]
 
     def _begin(self, event: Event, channel: Ref) -> Live:

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from hookrouter.actions.base import OURS
 from hookrouter.ari.client import AriClient, Connected
 from hookrouter.ari.events import Event, event_id, make_event
 from hookrouter.ari.operations import Request
@@ -26,7 +27,6 @@ from hookrouter.clock import Clock
 from hookrouter.facts import Facts, Warned
 from hookrouter.flow import Flow
 
-OURS = "hr-"
 _LEFT = frozenset({"StasisEnd", "ChannelDestroyed"})
 
 

@@ -19,6 +19,12 @@ from msgspec import Meta
 
 from hookrouter.ari.events import Event
 
+OURS = "hr-"
+"""What the ids that the router chooses begin with."""
+
+LEG = "hookrouter-leg"
+"""The Stasis argument of a leg: it belongs to a call, and is none."""
+
 
 class Steps(list[bytes]):
     """A nested list of actions, each as its raw JSON; decoded and checked together with the answer that holds it."""

@@ -18,12 +18,11 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from hookrouter.actions.base import Action, Do, Outcome, Prompt, Reply, Run, Steps, error_message, fail_with
+from hookrouter.actions.base import LEG, Action, Do, Outcome, Prompt, Reply, Run, Steps, error_message, fail_with
 from hookrouter.actions.play import MediaUri, asterisk_media
 from hookrouter.actions.record import recording_url
 from hookrouter.ari.events import Event
 
-LEG = "hookrouter-leg"
 BRIDGE_TYPE = "mixing,dtmf_events"
 """So that keys pressed during the talk are events (feature codes); Asterisk mixes natively otherwise, and sees none."""
 Endpoint = Annotated[

@@ -12,8 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from hookrouter.actions.base import Action, Do, Reply, Run, fail_with
-from hookrouter.actions.dial import LEG
+from hookrouter.actions.base import LEG, Action, Do, Reply, Run, fail_with
 from hookrouter.ari.events import Event
 
 Direction = Literal["none", "in", "out", "both"]

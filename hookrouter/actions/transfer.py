@@ -15,8 +15,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
-from hookrouter.actions.base import Action, Do, Reply, Run, error_message, fail_with
-from hookrouter.actions.dial import BRIDGE_TYPE, LEG, Endpoint, status_of
+from hookrouter.actions.base import LEG, Action, Do, Reply, Run, error_message, fail_with
+from hookrouter.actions.dial import BRIDGE_TYPE, Endpoint, status_of
 from hookrouter.actions.play import Digits
 from hookrouter.ari.events import Event
 

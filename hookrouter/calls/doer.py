@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from hookrouter.actions.base import Member, Peer
+from hookrouter.actions.base import OURS, Member, Peer
 from hookrouter.calls.call import Call, Program
 from hookrouter.calls.effects import Announce, Push, Unwatch, Watch
 from hookrouter.calls.machine import Turn
@@ -55,7 +55,7 @@ class Doer:
     def new_id(self, kind: str) -> str:
         call = self._turn.call
         call.counter += 1
-        return f"hr-{kind}-{call.id}-{call.counter}"
+        return f"{OURS}{kind}-{call.id}-{call.counter}"
 
     def own(self, kind: str, id: str) -> None:
         self._turn.call.owned[id] = kind

@@ -605,10 +605,11 @@ class Turn:
 
     def _failed(self, program: Program, reason: str, message: str, status: int) -> None:
         action, raw = self.action(program), program.steps[program.index]
-        self._report(program, "failed", f"{reason}: {message}")
+        hung_up = self.call.ended  # then it is no failure
+        self._report(program, "stopped" if hung_up else "failed", f"{reason}: {message}")
         program.run = None
         self._release(program)
-        if self.call.ended:
+        if hung_up:
             self._remove(program)
             return
         on_error = action.on_error

@@ -144,6 +144,13 @@ class Runner:
             self.board.watch(live, id)
         return live
 
+    def discard(self, asterisk: str, channel: str) -> None:
+        """Hangs up a channel of ours that belongs to no call any more."""
+        self._spawn(self._hang_up(asterisk, channel))
+
+    async def _hang_up(self, asterisk: str, channel: str) -> None:
+        await self._clients[asterisk].perform(Request("channels.hangup", {"channelId": channel}))
+
     async def stop(self) -> None:
         """Leaves every call where it is: nothing is sent any more, all states are on disk."""
         self.stopping = True

@@ -91,7 +91,8 @@ listen = "{listen}"
             async with asyncio.timeout(timeout):
                 return await waiter  # type: ignore[no-any-return]
         except TimeoutError:
-            last = [repr(fact)[:300] for fact in self.facts[-25:]]
+            call = fields.get("call", "")
+            last = [repr(fact)[:300] for fact in self.facts if getattr(fact, "call", call) == call][-25:]
             raise TimeoutError(f"no {kind.__name__} {fields}; last:\n" + "\n".join(last)) from None
 
 

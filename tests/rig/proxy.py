@@ -1,0 +1,220 @@
+"""A TCP proxy that understands enough of HTTP and WebSocket to lose one message: between Asterisk and the router.
+
+Rules: it records what passes, both ways, in order; faults are chosen by the test, never by chance of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Fate = Literal["pass", "drop", "cut"]
+Mode = Literal["pass", "refuse", "frozen"]
+
+
+@dataclass
+class Seen:
+    """One message: an event, a RESTRequest or a RESTResponse on a WebSocket; or an HTTP request (`type` "HTTP")."""
+
+    at: float
+    type: str
+    raw: bytes
+    body: dict[str, Any]
+
+
+@dataclass(eq=False)
+class _Pipe:
+    """One direction of one connection."""
+
+    source: asyncio.StreamReader
+    sink: asyncio.StreamWriter
+    forward: bool  # from who connected to the target
+
+
+class Proxy:
+    """Listens on a port of its own and connects to `target`. `judge(seen)` says what becomes of each message."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.mode: Mode = "pass"
+        self.delay = 0.0
+        self.seen: list[Seen] = []
+        self.judge: Callable[[Seen], Fate] = lambda seen: "pass"
+        self.changed = asyncio.Condition()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._thawed = asyncio.Event()
+
+    async def __aenter__(self) -> Proxy:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=2**20)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.cut()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    # ---- faults
+
+    def cut(self) -> None:
+        """Ends every connection at once."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def refuse(self) -> None:
+        """Cuts, and takes no new connection until `heal`."""
+        self.mode = "refuse"
+        self.cut()
+
+    def freeze(self) -> None:
+        """Half open: bytes are taken and go nowhere; nobody is told."""
+        self.mode = "frozen"
+
+    def heal(self) -> None:
+        """New connections pass again; those that were frozen have lost bytes and are cut."""
+        frozen, self.mode = self.mode == "frozen", "pass"
+        if frozen:
+            self.cut()
+
+    # ---- what passed
+
+    def events(self, type: str = "", channel: str = "") -> list[Seen]:
+        return [
+            seen for seen in self.seen
+            if seen.type not in ("HTTP", "RESTRequest", "RESTResponse") and type in ("", seen.type)
+            and channel in ("", seen.body.get("channel", {}).get("id"))
+        ]  # fmt: skip
+
+    async def until(self, condition: Callable[[], Any], timeout: float = 10.0) -> None:
+        async with asyncio.timeout(timeout), self.changed:
+            await self.changed.wait_for(condition)
+
+    # ---- plumbing
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._writers.add(writer)
+        other: asyncio.StreamWriter | None = None
+        try:
+            if self.mode == "refuse":
+                writer.transport.abort()
+                return
+            while self.mode == "frozen":
+                if not await reader.read(65536):
+                    return
+            out, other = await asyncio.open_connection("127.0.0.1", self.target, limit=2**20)
+            self._writers.add(other)
+            there, back = _Pipe(reader, other, True), _Pipe(out, writer, False)
+            await asyncio.wait(
+                {asyncio.create_task(self._http(there, back)), asyncio.create_task(self._back(back))},
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            for end in (writer, other):
+                if end is not None:
+                    self._writers.discard(end)
+                    end.transport.abort()
+            self._tasks.discard(task)
+
+    async def _send(self, pipe: _Pipe, data: bytes) -> None:
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        if self.mode != "frozen":
+            pipe.sink.write(data)
+            await pipe.sink.drain()
+
+    async def _http(self, there: _Pipe, back: _Pipe) -> None:
+        """Requests of who connected; from the handshake on, frames."""
+        try:
+            while True:
+                head = await there.source.readuntil(b"\r\n\r\n")
+                lower = head.lower()
+                body = b""
+                if b"content-length:" in lower:
+                    body = await there.source.readexactly(int(lower.split(b"content-length:")[1].split(b"\r\n")[0]))
+                method, target, _ = head.split(b"\r\n")[0].decode().split(" ")
+                about = {"type": "HTTP", "method": method, "uri": target.removeprefix("/ari/"), "message_body": body.decode()}
+                upgrade = b"upgrade: websocket" in lower
+                fate = "pass" if upgrade else await self._note(Seen(time.monotonic(), "HTTP", head + body, about))
+                self._http_reply = fate
+                await self._send(there, head + body)
+                if upgrade:
+                    await self._frames(there)
+                    return
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+
+    async def _back(self, pipe: _Pipe) -> None:
+        try:
+            first = await pipe.source.readuntil(b"\r\n\r\n")
+            if b" 101 " in first.split(b"\r\n")[0]:
+                await self._send(pipe, first)
+                await self._frames(pipe)
+                return
+            data = first
+            while data:
+                if self._http_reply == "cut":
+                    return
+                if self._http_reply == "pass":
+                    await self._send(pipe, data)
+                data = await pipe.source.read(65536)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+
+    async def _frames(self, pipe: _Pipe) -> None:
+        source = pipe.source
+        while True:
+            head = await source.readexactly(2)
+            length, masked = head[1] & 127, head[1] & 128
+            more = b""
+            if length == 126:
+                more = await source.readexactly(2)
+                length = struct.unpack("!H", more)[0]
+            elif length == 127:
+                more = await source.readexactly(8)
+                length = struct.unpack("!Q", more)[0]
+            mask = await source.readexactly(4) if masked else b""
+            payload = await source.readexactly(length)
+            fate: Fate = "pass"
+            if head[0] == 0x81 and self.mode != "frozen":  # a whole text message
+                text = _unmask(payload, mask) if masked else payload
+                body = json.loads(text)
+                fate = await self._note(Seen(time.monotonic(), str(body.get("type", "")), text, body))
+            if fate == "cut":
+                self.cut()
+                return
+            if fate == "pass":
+                await self._send(pipe, head + more + mask + payload)
+
+    async def _note(self, seen: Seen) -> Fate:
+        self.seen.append(seen)
+        fate = self.judge(seen)
+        async with self.changed:
+            self.changed.notify_all()
+        return fate
+
+
+def _unmask(payload: bytes, mask: bytes) -> bytes:
+    if not payload:
+        return payload
+    key = (mask * (len(payload) // 4 + 1))[: len(payload)]
+    return (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(len(payload), "big")
+
+
+
