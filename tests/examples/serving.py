@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -77,10 +78,25 @@ def _shell(port: int, folder: Path) -> list[str]:
     return ["busybox", "httpd", "-f", "-p", f"127.0.0.1:{port}", "-h", str(EXAMPLES / "shell")]
 
 
+def _node_red(port: int, folder: Path) -> list[str]:
+    """Headless; the packages that the flow names are there, as Node-RED's own installation of them would leave them."""
+    packages = node_packages()
+    (folder / "node_modules").symlink_to(packages)
+    (folder / "package.json").write_text('{"dependencies": {"standardwebhooks": "*"}}')
+    shutil.copy(EXAMPLES / "node-red" / "flow.json", folder / "flow.json")
+    settings = {"uiHost": "127.0.0.1", "uiPort": port, "httpAdminRoot": False, "credentialSecret": False}
+    settings |= {"telemetry": {"enabled": False, "updateNotification": False}}
+    (folder / "settings.js").write_text(f"module.exports = {json.dumps(settings)};")
+    program = str(packages / "node-red" / "red.js")
+    return ["node", program, "--userDir", str(folder), "--settings", str(folder / "settings.js"), str(folder / "flow.json")]
+
+
 COMMANDS: dict[str, Callable[[int, Path], list[str]]] = {
     "python": _python, "node": _node, "php": _php, "go": _go, "ruby": _ruby, "java": _java, "shell": _shell,
+    "node-red": _node_red,
 }  # fmt: skip
-PATHS = {"shell": "cgi-bin/ivr.sh"}
+PATHS = {"shell": "cgi-bin/ivr.sh", "node-red": "calls"}
+READY = {"node-red": "Started flows"}  # it takes connections before
 
 
 @dataclass
@@ -101,8 +117,9 @@ class Served:
         until = time.monotonic() + timeout
         while time.monotonic() < until and self.process.poll() is None:
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return self
+                taken = probe.connect_ex(("127.0.0.1", self.port)) == 0
+            if taken and READY.get(self.language, "") in self.log.read_text():
+                return self
             time.sleep(0.02)
         raise AssertionError(f"{self.language} takes no connections:\n{self.log.read_text()[-3000:]}")
 
