@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from hookrouter.ari.client import AriClient, Connected
 from hookrouter.ari.events import Event, event_id, make_event
 from hookrouter.ari.operations import Request
 from hookrouter.calls.board import Board, Live
+from hookrouter.calls.machine import Turn
 from hookrouter.calls.runner import Runner
 from hookrouter.clock import Clock
 from hookrouter.facts import Facts, Warned
@@ -133,8 +135,14 @@ class Resumer:
             if call.id not in left:
                 self._end(live, "")
             return
+        asked = {id for pending in call.requests.values() for id in pending.params.values() if isinstance(id, str)}
         for id, kind in list(call.owned.items()):
-            if kind in ("leg", "snoop") and id not in channels and id not in left:
+            if kind not in ("leg", "snoop"):
+                continue
+            if id in present and id in channels and kind == "leg":
+                began = inferred(call.asterisk, "StasisStart", channels[id], call.app, id)
+                self._runner.turn(live, partial(Turn.look, event=began))
+            elif id not in channels and id not in left and id not in asked:
                 gone = inferred(
                     call.asterisk, "ChannelDestroyed", {"id": id}, call.app, id, cause=0, cause_txt="Unknown"
                 )

@@ -346,7 +346,14 @@ class Run(msgspec.Struct, kw_only=True, tag_field="run"):
         do.finish(told=True)
 
     def on_resume(self, do: Do) -> None:
-        """Read back after a crash: look again at what may have happened meanwhile."""
+        """Read back after a crash, or connected again: look at what may have happened meanwhile.
+
+        Who is in the run's `bridge` comes as events by itself; see `in_bridge`.
+        """
+
+    def in_bridge(self, do: Do) -> tuple[str, ...]:
+        """The channels that this run takes to be in its `bridge`; after a loss, those that are not have left."""
+        return ()
 
     def hand_over(self, do: Do) -> Mapping[str, Any] | None:
         """Replaced by an action that goes on with its parties: what they are. They are no longer this run's business."""

@@ -207,6 +207,9 @@ class BridgeRun(Run, tag="bridge"):
             do.signal(self.other, "gone", {"call": do.call.id})
         self._finish(do)
 
+    def in_bridge(self, do: Do) -> tuple[str, ...]:
+        return (do.channel, self.other) if self.entered_at else ()
+
     def room(self) -> tuple[str, dict[str, Any]] | None:
         return (self.bridge, {}) if self.bridge.startswith("hr-room-") else None
 

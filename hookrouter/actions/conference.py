@@ -69,6 +69,9 @@ class ConferenceRun(Run, tag="conference"):
             (self.bridge, {"starts": self.starts, "ends": self.ends, "in": self.phase == "in"}) if self.phase else None
         )
 
+    def in_bridge(self, do: Do) -> tuple[str, ...]:
+        return (do.channel,) if self.phase == "in" else ()
+
     def start(self, do: Do) -> None:
         action: Conference = do.action
         self.bridge = room_id(do.call.app, f"conference-{action.name}")

@@ -127,6 +127,7 @@ class LegState(msgspec.Struct):
     phase: Literal["dialing", "answered", "ready", "sorry", "gone"] = "dialing"
     status: str = ""
     cause: int = 0
+    bridged: bool = False  # before it is answered, for its early media
 
 
 class DialRun(Run, tag="dial"):
@@ -207,6 +208,7 @@ class DialRun(Run, tag="dial"):
 
     def _early(self, channel: str, do: Do) -> None:
         """The leg is in a bridge with the caller before it rings, so that its early media is heard."""
+        self.legs[channel].bridged = True
         if not self.bridge:
             self.bridge = do.new_id("bridge")
             do.own("bridge", self.bridge)
@@ -227,7 +229,7 @@ class DialRun(Run, tag="dial"):
         elif head.type in ("StasisStart", "ChannelStateChange") and channel in self.legs:
             if head.channel and head.channel.state == "Up":
                 self._answered(channel, do)
-            elif head.type == "StasisStart":  # created for early media, and in the app: before that Asterisk says 409
+            elif head.type == "StasisStart" and not self.legs[channel].bridged:  # before it, Asterisk says 409
                 self._early(channel, do)
         elif head.type == "ChannelDestroyed" and channel in self.legs:
             leg = self.legs[channel]
@@ -456,6 +458,9 @@ class DialRun(Run, tag="dial"):
         if self.bridge and self.bridge in do.owned:
             do.cast("bridges.destroy", bridgeId=self.bridge)
             do.disown(self.bridge)
+
+    def in_bridge(self, do: Do) -> tuple[str, ...]:
+        return (do.channel, self.winner) if self.joined_at else ()
 
     def hand_over(self, do: Do) -> Mapping[str, Any] | None:
         """The leg that the caller talks to, and the bridge of the two."""

@@ -104,6 +104,9 @@ class EnqueueRun(Run, tag="enqueue"):
             return None
         return self.queue, {"priority": self.priority, "claimed": bool(self.agent), "since": self.since}
 
+    def in_bridge(self, do: Do) -> tuple[str, ...]:
+        return (do.channel,) if self.joined_at else ()
+
     def start(self, do: Do) -> None:
         action: Enqueue = do.action
         self.queue, self.priority = queue_room(do.call.app, action.queue), action.priority
@@ -224,6 +227,9 @@ class DequeueRun(Run, tag="dequeue"):
     joined_at: float = 0.0
     missing: list[str] = []
     gone: bool = False
+
+    def in_bridge(self, do: Do) -> tuple[str, ...]:
+        return (do.channel, self.caller) if self.joined_at else ()
 
     def start(self, do: Do) -> None:
         callers = waiting(do.members(queue_room(do.call.app, do.action.queue)))

@@ -59,12 +59,15 @@ class Record(Action, frozen=True, tag="record"):
 class RecordRun(Run, tag="record"):
     name: str = ""
     live: bool = False
-    closing: bool = False
+    again: bool = False
 
     def start(self, do: Do) -> None:
-        action = do.action
-        self.name = action.name or do.new_id("recording").replace(";", "-")
+        self.name = do.action.name or do.new_id("recording").replace(";", "-")
         do.own("recording", self.name)
+        self._record(do)
+
+    def _record(self, do: Do) -> None:
+        action = do.action
         do.request(
             "channels.record",
             "record",
@@ -81,19 +84,24 @@ class RecordRun(Run, tag="record"):
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
         if name == "record":
-            if 200 <= reply.status < 300 or reply.fate == "unknown":
+            if 200 <= reply.status < 300 or (reply.status == 409 and self.again):
                 self.live = True
+            elif reply.fate == "unknown":
+                self.live = True
+                self.on_resume(do)
             else:
                 do.disown(self.name)
                 fail_with(do, reply, f"recording `{self.name}`")
         elif name == "live" and reply.status == 404:
             do.request("recordings.getStored", "stored", recordingName=self.name)
-        elif name == "stored":
-            if reply.status == 200:
-                self._finish(do, None)
-            else:
-                do.disown(self.name)
-                do.fail("recording_failed", f"Asterisk has lost the recording `{self.name}`", reply.status)
+        elif name == "stored" and reply.status == 200:
+            self._finish(do, None)
+        elif name == "stored" and reply.status == 404 and not self.again and not do.call.ended:
+            self.again = True  # it never began
+            self._record(do)
+        elif name == "stored" and reply.status == 404:
+            do.disown(self.name)
+            do.fail("recording_failed", f"Asterisk has lost the recording `{self.name}`", reply.status)
 
     def on_event(self, event: Event, do: Do) -> None:
         recording = event.head.recording
@@ -158,6 +166,7 @@ class StartRecordingRun(Run, tag="startRecording"):
     name: str = ""
     snoop: str = ""
     bridge: str = ""
+    again: bool = False
 
     def start(self, do: Do) -> None:
         action = do.action
@@ -169,7 +178,7 @@ class StartRecordingRun(Run, tag="startRecording"):
                 do.disown(self.name)
                 do.fail("not_bridged", 'the call is in no bridge; record it with `"of": "call"`')
                 return
-            self._record("bridges.record", do, bridgeId=self.bridge)
+            self._record(do)
         else:
             self.snoop = do.new_id("snoop")
             do.own("snoop", self.snoop)
@@ -177,16 +186,31 @@ class StartRecordingRun(Run, tag="startRecording"):
                        channelId=do.channel, snoopId=self.snoop, spy="both", whisper="none", app=do.call.app,
                        appArgs="hookrouter-leg")  # fmt: skip
 
-    def _record(self, operation: str, do: Do, **target: Any) -> None:
+    def _record(self, do: Do) -> None:
+        target: dict[str, Any] = {"bridgeId": self.bridge} if self.bridge else {"channelId": self.snoop}
+        operation = "bridges.record" if self.bridge else "channels.record"
         do.request(operation, "record", name=self.name, format=do.action.format, ifExists="fail", **target)
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
         if 200 <= reply.status < 300:
             if name == "snoop":
-                self._record("channels.record", do, channelId=self.snoop)
+                self._record(do)
+            elif name == "stored":
+                self._finish(do, None)
+            return
+        if name == "record" and reply.fate == "unknown":
+            self.on_resume(do)
+            return
+        if (name in ("live", "stored") and reply.status != 404) or (
+            name == "record" and reply.status == 409 and self.again
+        ):
             return
         if name == "live":
-            self._finish(do, None)
+            do.request("recordings.getStored", "stored", recordingName=self.name)
+            return
+        if name == "stored" and not self.again and not do.call.ended:
+            self.again = True  # it never began
+            self._record(do)
             return
         self._release(do)
         do.fail("recording_failed", f"recording `{self.name}`: {error_message(reply)}", reply.status)

@@ -216,6 +216,9 @@ class TransferRun(Run, tag="transfer"):
             do.cast("bridges.destroy", bridgeId=self.bridge)
             do.disown(self.bridge)
 
+    def in_bridge(self, do: Do) -> tuple[str, ...]:
+        return (do.channel, self.leg) if self.phase == "talking" else ()
+
     def hand_over(self, do: Do) -> Mapping[str, Any] | None:
         """A transfer of what was transferred: the new one is the agent now."""
         if self.phase != "talking":

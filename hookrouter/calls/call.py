@@ -59,6 +59,7 @@ class Program(msgspec.Struct):
     name: str = ""
     step_at: float = 0.0
     doubt: tuple[str, str, int] | None = None
+    look_again: bool = False  # once the fate of its requests is known: something may have happened unseen
     left: int = 0  # 1 + index of the action that has given the call away
 
 

@@ -16,10 +16,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from hookrouter.actions.base import Action, Do, Member, Peer, Reply
+from hookrouter.actions.base import Action, Do, Member, Peer, Reply, Run
 from hookrouter.actions.decode import Answer, decode_step
 from hookrouter.actions.urls import resolve
-from hookrouter.ari.events import Event, rfc3339
+from hookrouter.ari.events import Event, make_event, rfc3339
 from hookrouter.calls.call import Call, Kind, Outgoing, Pending, Program
 from hookrouter.calls.effects import (
     Arm,
@@ -84,6 +84,11 @@ class World(Protocol):
     def wanted(self, type: str) -> bool:
         """Whether a notify route wants the router's own events of this type."""
         ...
+
+
+def _members(bridge: bytes) -> list[str]:
+    found: list[str] = msgspec.json.decode(bridge, type=dict[str, Any]).get("channels", [])
+    return found
 
 
 def _json(value: Any) -> bytes:
@@ -151,6 +156,8 @@ class Turn:
         elif program is None or program.run is None:
             if pending.undo and (200 <= reply.status < 300 or reply.fate == "unknown"):
                 self.cast(*pending.undo)
+        elif pending.name == "~bridge":
+            self._look_at_bridge(program, program.run, pending.params["bridgeId"], reply)
         elif pending.name == "~doubt":
             if reply.status == 404:
                 self.disarm(f"{program.id}:~doubt")
@@ -159,6 +166,8 @@ class Turn:
             if pending.operation == "channels.answer" and 200 <= reply.status < 300 and program.channel == self.call.id:
                 self.call.up = True
             program.run.on_reply(pending.name, reply, self._doer(self, program))
+            if program.look_again:
+                self._look_again(program)
         self._settle()
 
     def on_timer(self, key: str) -> None:
@@ -271,9 +280,44 @@ class Turn:
                 self.effects.append(Send(call.outbox[0]))
         if not call.ended:
             for program in list(call.programs.values()):
-                if program.run is not None and program.id in call.programs:
-                    program.run.on_resume(self._doer(self, program))
+                self._look_again(program)
         self._settle()
+
+    def _look_again(self, program: Program) -> None:
+        """`on_resume`, once the fate of its own requests is known."""
+        if program.run is None or program.id not in self.call.programs:
+            return
+        program.look_again = any(pending.program == program.id for pending in self.call.requests.values())
+        if program.look_again:
+            return
+        bridge = getattr(program.run, "bridge", "")
+        program.run.on_resume(self._doer(self, program))
+        if bridge and bridge in self.call.owned:
+            self._request(program.id, "~bridge", "bridges.get", {"bridgeId": bridge}, None)
+
+    def look(self, event: Event) -> None:
+        """Something that may have happened unseen, such as a leg that has answered: for what runs, not to be told."""
+        for program in list(self.call.programs.values()):
+            if program.run is not None and program.id in self.call.programs:
+                program.run.on_event(event, self._doer(self, program))
+        self._settle()
+
+    def _look_at_bridge(self, program: Program, run: Run, bridge: str, reply: Reply) -> None:
+        """Who has come into the bridge, and who has left it, while nobody told us."""
+        if reply.status not in (200, 404):
+            return
+        believed = run.in_bridge(self._doer(self, program))
+        inside = _members(reply.body) if reply.status == 200 else []
+        happened = [("ChannelEnteredBridge", id) for id in inside]
+        happened += [("ChannelLeftBridge", id) for id in believed if id and id not in inside]
+        if reply.status == 404:
+            happened = [("BridgeDestroyed", "")]
+        for type, channel in happened:
+            if program.run is run and program.id in self.call.programs:
+                about: dict[str, Any] = {"type": type, "bridge": {"id": bridge, "channels": inside}}
+                if channel:
+                    about["channel"] = {"id": channel}
+                run.on_event(make_event(self.call.asterisk, _json(about), inferred=True), self._doer(self, program))
 
     def lost(self, reason: str) -> None:
         """The call is no longer in our app, and no event said so (Asterisk restarted, the channel is gone)."""
@@ -499,6 +543,7 @@ class Turn:
             self._ready.insert(0, program.id)
             program = beside
         program.step_at = self.now
+        program.look_again = False
         program.run = action.run()
         self.effects.append(Report(ActionStarted(self.call.id, program.id, program.index, action.verb, raw)))
         if self.call.channelless and not action.callless:
