@@ -164,6 +164,8 @@ class Resumer:
             for id in app.channel_ids:
                 if id in started or id not in channels or self._board.of(client.name, id) is not None:
                     continue
+                if self._board.of(client.name, id.removesuffix(";2")) is not None:
+                    continue  # the far half of a Local leg: Asterisk counts it to the app, and it is in the dialplan
                 if id.startswith(OURS) and (client.name, id) not in self._flow.announced:
                     away.append(Request("channels.hangup", {"channelId": id}))
                     continue

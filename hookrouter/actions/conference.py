@@ -18,7 +18,7 @@ from hookrouter.actions.play import Digits
 from hookrouter.actions.record import recording_url
 from hookrouter.ari.events import Event
 
-_ENTER_TIMEOUT = 5.0
+_ENTER_TIMEOUT = 8.0
 _MAX_JOINS = 3
 
 

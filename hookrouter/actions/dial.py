@@ -33,7 +33,7 @@ _CAUSES: dict[int, Status] = {17: "busy", 18: "noAnswer", 19: "noAnswer", 21: "r
 _DIALSTATUS: dict[str, Status] = {"BUSY": "busy", "NOANSWER": "noAnswer", "CONGESTION": "unavailable",
                                   "CHANUNAVAIL": "unavailable", "CANCEL": "cancelled"}  # fmt: skip
 _RANK: tuple[Status, ...] = ("busy", "rejected", "noAnswer", "unavailable")
-_JOIN_TIMEOUT = 5.0
+_JOIN_TIMEOUT = 8.0
 _FILE_TIMEOUT = 3.0
 
 
@@ -191,6 +191,10 @@ class DialRun(Run, tag="dial"):
         what, _, channel = name.partition(" ")
         good = 200 <= reply.status < 300
         if what in ("leg", "create", "dial") and not good and reply.fate != "unknown":
+            self._gone(channel, "unavailable", 0, do)
+        elif what in ("leg", "create") and not good:  # nobody knows whether it was called: is it there?
+            do.request("channels.get", f"there {channel}", channelId=channel)
+        elif what == "there" and reply.status == 404 and channel in self.legs and self.legs[channel].phase == "dialing":
             self._gone(channel, "unavailable", 0, do)
         elif what == "answer":
             self._join(do)

@@ -23,7 +23,7 @@ from hookrouter.actions.play import Digits
 from hookrouter.ari.events import Event
 
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
-_JOIN_TIMEOUT = 5.0
+_JOIN_TIMEOUT = 8.0
 
 
 def queue_room(app: str, name: str) -> str:

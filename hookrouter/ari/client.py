@@ -35,7 +35,7 @@ from hookrouter.retrying import Again, try_again
 
 _MAX_REPLY = 32 * 1024 * 1024
 _RETRY_TOTAL = 8.0
-_REQUEST_TIMEOUT = 10.0
+_REQUEST_TIMEOUT = 3.0
 _BLOCKING_TIMEOUT = 600.0
 _PROBE_TIMEOUT = 2.0
 _FREE_DELAY = 0.05
@@ -98,6 +98,11 @@ class AriClient:
     def ready(self) -> bool:
         """Connected, and every call has been looked at."""
         return self.state == "connected"
+
+    @property
+    def app_is_there(self) -> bool:
+        """Whether Asterisk has our apps: those of a socket that it opens itself stay when the socket goes."""
+        return self.settings.mode == "listen" or (self._link is not None and self._link.open)
 
     # ---- the connection ---------------------------------------------------------------------------------------
 
@@ -306,6 +311,8 @@ class AriClient:
         blocks = found.blocks and busy is not None and busy()
         link = self._link
         usable = link is not None and link.open
+        if found.enters_app and not self.app_is_there:
+            raise AriUnreachable("the event socket is down, and without it Asterisk hangs up what enters the app")
         if self._http is not None and (blocks or not usable or not self._on_socket):
             try:
                 return await self._over_http(self._http, http, _BLOCKING_TIMEOUT if blocks else timeout)

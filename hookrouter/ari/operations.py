@@ -72,6 +72,11 @@ class Operation(msgspec.Struct, frozen=True):
         return self.name in DOUBTFUL_409
 
     @property
+    def enters_app(self) -> bool:
+        """Whether it sends a channel into an application: without our event socket there may be none, and it is hung up."""
+        return self.method == "POST" and any(parameter.name == "app" for parameter in self.parameters)
+
+    @property
     def final_5xx(self) -> bool:
         return self.name in FINAL_5XX
 

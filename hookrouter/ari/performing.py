@@ -50,6 +50,8 @@ class Way(Protocol):
         self, request: Request, status: int, started: float, transport: str, attempt: int, call: str, detail: str
     ) -> None: ...
     def now(self) -> float: ...
+    @property
+    def app_is_there(self) -> bool: ...
 
 
 class Job:
@@ -123,7 +125,8 @@ class Job:
         if self.last.status:
             return None if self.last.status in _PASSING else self.last
         lasting = self.found.proof is not None and self.found.proof.lasting
-        if not lasting and (sent_at is None or self.way.now() - sent_at > _AT_ONCE):
+        gone = self.found.enters_app and not self.way.app_is_there  # what came was hung up at once
+        if gone or (not lasting and (sent_at is None or self.way.now() - sent_at > _AT_ONCE)):
             return Reply(0, b"it may have been done, and be over", "unknown")
         return None
 

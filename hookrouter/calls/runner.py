@@ -57,7 +57,7 @@ class Ari(Protocol):
         *,
         doubtful: bool = False,
         channel_busy: Callable[[], bool] | None = None,
-        timeout: float = 10.0,
+        timeout: float = 3.0,
         call: str = "",
     ) -> Reply: ...
 

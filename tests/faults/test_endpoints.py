@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,16 +15,10 @@ from rig.ledger import lost, twice, waits
 from rig.pbx import Pbx
 from rig.proxy import Proxy
 from rig.router import Router, route
+from rig.wire import endpoints as wire
 
 from hookrouter.facts import CallFinished, DeliveryAttempted, DeliveryFinished, FallbackTaken, LateAnswer
 from hookrouter.http import LATE_SECONDS
-
-_spec = importlib.util.spec_from_file_location("wire_endpoints", Path(__file__).parents[1] / "wire/endpoints.py")
-assert _spec
-assert _spec.loader
-wire: Any = importlib.util.module_from_spec(_spec)
-sys.modules["wire_endpoints"] = wire
-_spec.loader.exec_module(wire)
 
 Measured = Callable[[int, str], None]
 FALLBACK = 'fallback = { actions = [{ action = "hangup" }] }'

@@ -20,6 +20,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def resident(pid: int) -> int:
+    """Bytes of memory that a process has."""
+    return int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0]) * 1024
+
+
 class RouterProcess:
     """`hookrouter serve` with a routes.toml and a SQLite store in `folder`."""
 
@@ -69,6 +74,22 @@ class RouterProcess:
     async def get(self, path: str) -> Any:
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{self.port}{path}") as reply:
             return await reply.json()
+
+    async def metric(self, name: str) -> float:
+        """The sum of a metric over its labels; 0 where it is not there."""
+        url = f"http://127.0.0.1:{self.port}/metrics"
+        async with aiohttp.ClientSession() as session, session.get(url) as reply:
+            lines = (await reply.text()).splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((name + "{", name + " ")))
+
+    def resident(self) -> int:
+        """Bytes of memory."""
+        assert self.process is not None
+        return resident(self.process.pid)
+
+    def descriptors(self) -> int:
+        assert self.process is not None
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def kill(self) -> None:
         """SIGKILL, at once."""

@@ -37,6 +37,7 @@ class Way:
         self.asked: list[str] = []
         self.reported: list[tuple[int, int]] = []
         self.time = 0.0
+        self.app_is_there = True
 
     async def exchange(self, http: HttpRequest, found: Operation, busy: Any, timeout: float) -> tuple[int, bytes, str]:
         what = self.script.pop(0)
@@ -144,3 +145,14 @@ async def test_what_may_have_been_sent_before_a_restart(
     reply = await run(way, request_, doubtful=True)
     assert (reply.status, reply.fate, len(way.reported)) == expected
     assert not way.script
+
+
+async def test_what_entered_an_app_that_is_gone_may_have_been_there() -> None:
+    """The socket broke, and the app went with it: that no such channel is there proves nothing; nobody is called twice."""
+    originate = Request("channels.originateWithId", {"channelId": "1", "endpoint": "PJSIP/a", "app": "x"})
+    way = Way([CUT, 200])
+    way.app_is_there = False
+    reply = await run(way, originate)
+    assert (reply.status, reply.fate, way.script) == (0, "unknown", [200])
+    way = Way([CUT, 200])
+    assert (await run(way, originate)).status == 200
