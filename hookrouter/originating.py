@@ -25,16 +25,20 @@ class NewCall(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rename="
     With `actions` alone the first control route of the file owns the call.
     """
 
-    to: Annotated[str, Meta(min_length=1)]
-    route: str | None = None
-    actions: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    state: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    asterisk: str | None = None
-    app: str | None = None
-    caller_id: str | None = None
-    timeout: Annotated[int, Meta(ge=1, le=600)] = 30
-    variables: dict[str, str] = {}
-    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    to: Annotated[str, Meta(min_length=1, description="An endpoint, such as `PJSIP/alice`.")]
+    route: Annotated[str, Meta(description="The control route that owns the call.")] | None = None
+    actions: Annotated[
+        msgspec.Raw | msgspec.UnsetType, Meta(description="What the call does first, instead of a StasisStart.")
+    ] = msgspec.UNSET
+    state: Annotated[msgspec.Raw | msgspec.UnsetType, Meta(description="Its first `call.state`.")] = msgspec.UNSET
+    asterisk: Annotated[str, Meta(description="Default: the first in routes.toml.")] | None = None
+    app: Annotated[str, Meta(description="Default: the first of that Asterisk's.")] | None = None
+    caller_id: Annotated[str, Meta(description="What the other side sees: `Name <number>`, or a number.")] | None = None
+    timeout: Annotated[int, Meta(ge=1, le=600, description="Seconds of ringing.")] = 30
+    variables: Annotated[dict[str, str], Meta(description="Channel variables.")] = {}
+    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The same id twice is one call.")] | None = (
+        None
+    )
 
 
 async def originate(clients: Mapping[str, AriClient], flow: Flow, routes: RouteTable, body: bytes) -> dict[str, Any]:

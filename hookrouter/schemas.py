@@ -1,24 +1,26 @@
-"""The published interface as JSON Schema and OpenAPI, made from the definitions that the decoder itself uses."""
+"""The answer as JSON Schema, made from the definitions that the decoder itself uses.
+
+Rule: what an editor or a generator of types shows stands on the property itself: its description is no part of an
+alternative's, and alternatives are not nested.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import msgspec
 
-from hookrouter import __version__
 from hookrouter.actions.base import Action, Steps
-from hookrouter.actions.vocabulary import BY_NAME, RESULTS
-from hookrouter.ari.operations import event_types, operations
+from hookrouter.actions.vocabulary import BY_NAME
+from hookrouter.ari.operations import operations
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _COMMON = ("id", "wait", "onError")
 
 
-def _hook(kind: type) -> dict[str, Any]:
+def hook(kind: type) -> dict[str, Any]:
     if issubclass(kind, Steps):
         return kind.schema()
     if kind is msgspec.Raw:
@@ -26,16 +28,43 @@ def _hook(kind: type) -> dict[str, Any]:
     raise NotImplementedError(kind)
 
 
+def tidy(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same schema with descriptions where they are looked for, and alternatives side by side."""
+    found = dict(schema)
+    if "description" in found:
+        found["description"] = " ".join(found["description"].split())
+    for key in ("properties", "$defs"):
+        if key in found:
+            found[key] = {name: tidy(item) for name, item in found[key].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(found.get(key), dict):
+            found[key] = tidy(found[key])
+    if "anyOf" in found:
+        branches = [tidy(branch) for branch in found["anyOf"]]
+        inner = [part for branch in branches for part in branch.get("anyOf", [branch])]
+        said = [branch.pop("description") for branch in branches if "description" in branch]
+        if said:
+            found.setdefault("description", said[0])
+        for part in inner:
+            if "items" in part and part["items"].get("description") == found.get("description"):
+                part["items"] = {name: value for name, value in part["items"].items() if name != "description"}
+        found["anyOf"] = inner
+    elif found.get("items", {}).get("description") and "description" not in found:
+        found["items"] = dict(found["items"])
+        found["description"] = found["items"].pop("description")
+    return found
+
+
 def _verb_schema(verb: type[Action]) -> tuple[dict[str, Any], dict[str, Any]]:
-    (reference,), definitions = msgspec.json.schema_components([verb], schema_hook=_hook, ref_template="#/$defs/{name}")
+    (reference,), definitions = msgspec.json.schema_components([verb], schema_hook=hook, ref_template="#/$defs/{name}")
     name = reference["$ref"].rsplit("/", 1)[1]
     schema = dict(definitions.pop(name))
     schema["properties"]["action"] = {"const": str(verb.__struct_config__.tag)}
-    schema["description"] = (verb.__doc__ or "").strip()
+    schema["description"] = verb.__doc__ or ""
     schema.pop("title", None)
     if verb.examples:
         schema["examples"] = [msgspec.json.decode(example) for example in verb.examples]
-    return schema, definitions
+    return tidy(schema), {name: tidy(found) for name, found in definitions.items()}
 
 
 _TYPES = {
@@ -62,6 +91,8 @@ def _operation_schema(name: str) -> dict[str, Any]:
             schema["maximum"] = parameter.maximum
         if parameter.multiple:
             schema = {"anyOf": [schema, {"type": "array", "items": schema}]}
+        if parameter.default is not None:
+            schema["default"] = parameter.default
         properties[parameter.name] = schema
         if parameter.required and parameter.name not in ("channelId", "playbackId", "snoopId", "bridgeId"):
             required.append(parameter.name)
@@ -72,7 +103,7 @@ def _operation_schema(name: str) -> dict[str, Any]:
         "properties": properties,
         "required": required,
         "additionalProperties": False,
-        "description": f"{found.method} {found.path}: Asterisk's own operation.",
+        "description": f"{found.method} {found.path}: Asterisk's own operation, since version {found.since}.",
     }
 
 
@@ -95,8 +126,14 @@ def actions_schema() -> dict[str, Any]:
         "oneOf": [{"$ref": reference} for reference in names.values()],
         "discriminator": {"propertyName": "action", "mapping": names},
     }
-    definitions["Actions"] = {"type": "array", "items": {"$ref": "#/$defs/Action"}, "maxItems": 1000}
+    definitions["Actions"] = {
+        "description": "Run in order; each is complete before the next begins.",
+        "type": "array",
+        "items": {"$ref": "#/$defs/Action"},
+        "maxItems": 1000,
+    }
     definitions["Answer"] = {
+        "description": "What an endpoint answers: a list of actions, or an object with more to say.",
         "anyOf": [
             {"$ref": "#/$defs/Actions"},
             {
@@ -104,161 +141,25 @@ def actions_schema() -> dict[str, Any]:
                 "properties": {
                     "actions": {"$ref": "#/$defs/Actions"},
                     "state": {"description": "Replaces the call's state: any JSON, at most 16 KiB."},
-                    "mode": {"enum": ["replace", "append", "parallel"], "default": "replace"},
-                    "whenDone": {"enum": ["wait", "hangup", "continue", None], "default": None},
+                    "mode": {
+                        "description": "`replace` stops what runs and does this instead, `append` does it afterwards, "
+                        "`parallel` beside it.",
+                        "enum": ["replace", "append", "parallel"],
+                        "default": "replace",
+                    },
+                    "whenDone": {
+                        "description": "What follows the last action; by default the call waits for its next event.",
+                        "enum": ["wait", "hangup", "continue", None],
+                        "default": None,
+                    },
                 },
                 "additionalProperties": False,
             },
-        ]
+        ],
     }
     return {
         "$schema": _DIALECT,
         "title": "hookrouter answer",
         "$ref": "#/$defs/Answer",
         "$defs": definitions,
-    }
-
-
-def _envelope(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "required": ["id", "type", "timestamp", "data"],
-        "properties": {
-            "id": {"type": "string", "maxLength": 64},
-            "type": {"type": "string"},
-            "timestamp": {"type": "string", "format": "date-time"},
-            "data": dict(data),
-            "inferred": {"type": "boolean"},
-            "fallback": {"type": "object"},
-            "call": {
-                "type": "object",
-                "required": ["id", "asterisk", "app", "route", "sequence", "state"],
-                "properties": {
-                    "id": {"type": "string"},
-                    "asterisk": {"type": "string"},
-                    "app": {"type": "string"},
-                    "route": {"type": "string"},
-                    "sequence": {"type": "integer", "minimum": 1},
-                    "state": {},
-                },
-            },
-        },
-    }
-
-
-def _rebased(value: Any) -> Any:
-    """`#/$defs/` as OpenAPI's components."""
-    if isinstance(value, dict):
-        return {key: _rebased(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_rebased(item) for item in value]
-    if isinstance(value, str) and value.startswith("#/$defs/"):
-        return value.replace("#/$defs/", "#/components/schemas/")
-    return value
-
-
-@cache
-def openapi_document() -> dict[str, Any]:
-    """OpenAPI 3.1: the webhooks with their payloads, and the control API."""
-    schemas = _rebased(actions_schema()["$defs"])
-    answer = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}}}
-    webhooks: dict[str, Any] = {}
-    for type, fields in event_types().items():
-        data = {"type": "object", "properties": {name: {} for name in fields}, "description": f"ARI's {type}."}
-        webhooks[type] = _webhook(type, data, answer)
-    for type in sorted(RESULTS):
-        webhooks[type] = _webhook(type, {"type": "object", "properties": {"action": {}}}, answer)
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "hookrouter", "version": __version__, "license": {"name": "MIT", "identifier": "MIT"}},
-        "webhooks": webhooks,
-        "paths": _paths(),
-        "components": {
-            "schemas": schemas | {"Problem": _PROBLEM, "NewCall": _new_call()},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-        },
-    }
-
-
-_PROBLEM = {
-    "type": "object",
-    "description": "RFC 9457.",
-    "required": ["type", "title", "status"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "faults": {"type": "array", "items": {"type": "object"}},
-    },
-}
-
-
-def _webhook(type: str, data: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "post": {
-            "operationId": f"on{type}",
-            "requestBody": {"content": {"application/json": {"schema": _envelope(data)}}},
-            "responses": {
-                "200": {"description": "Actions (control), or taken (notify).", **answer},
-                "204": {"description": "Nothing changes."},
-            },
-        }
-    }
-
-
-def _new_call() -> dict[str, Any]:
-    from hookrouter.originating import NewCall
-
-    schema = msgspec.json.schema(NewCall, schema_hook=_hook)
-    return dict(schema["$defs"]["NewCall"]) if "$defs" in schema else dict(schema)
-
-
-def _paths() -> dict[str, Any]:
-    secured: list[dict[str, list[str]]] = [{"token": []}]
-    call = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
-
-    def operation(id: str, summary: str, **responses: str) -> dict[str, Any]:
-        found = {code[1:]: {"description": text} for code, text in responses.items()}
-        return {"operationId": id, "summary": summary, "security": secured, "responses": found}
-
-    answer = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}}, "required": True}
-    new_call = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewCall"}}}, "required": True}
-    return {
-        "/healthz": {"get": {"operationId": "health", "responses": {"200": {"description": "Alive."}}}},
-        "/readyz": {
-            "get": {
-                "operationId": "ready",
-                "responses": {
-                    "200": {"description": "Every Asterisk is connected."},
-                    "503": {"description": "Not all are."},
-                },
-            }
-        },
-        "/metrics": {"get": {"operationId": "metrics", "responses": {"200": {"description": "Prometheus text."}}}},
-        "/v1/calls": {
-            "get": operation("calls", "Live calls.", _200="The list."),
-            "post": operation("originate", "Calls somebody.", _201="Called.", _422="Refused.")
-            | {"requestBody": new_call},
-        },
-        "/v1/calls/{id}": {
-            "parameters": [call],
-            "get": operation("call", "A call and its timeline.", _200="The call.", _404="No such call."),
-            "delete": operation("hangup", "Hangs up.", _204="Done.", _404="No such call."),
-        },
-        "/v1/calls/{id}/actions": {
-            "parameters": [call],
-            "post": operation("act", "Actions in mid-call.", _202="Taken.", _404="No such call.", _422="Refused.")
-            | {"requestBody": answer},
-        },
-        "/v1/deliveries": {"get": operation("deliveries", "Notify deliveries.", _200="The list.", _422="Bad query.")},
-        "/v1/deliveries/{id}/replay": {
-            "parameters": [call],
-            "post": operation("replay", "Sends a dead letter again.", _202="How many."),
-        },
-        "/v1/recordings/{name}": {
-            "parameters": [call | {"name": "name"}],
-            "get": operation("recording", "The audio.", _200="The file.", _404="No such recording."),
-        },
-        "/v1/events": {"get": operation("events", "What happens, live.", _200="Server-sent events.")},
     }

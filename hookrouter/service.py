@@ -36,9 +36,9 @@ from hookrouter.delivery.sender import Sender
 from hookrouter.facts import Facts, RoutesLoaded, Warned
 from hookrouter.flow import Flow
 from hookrouter.http import Http
+from hookrouter.openapi import openapi_document
 from hookrouter.resume import Resumer
 from hookrouter.routing.endpoint import NO_ROUTE, Route
-from hookrouter.schemas import openapi_document
 from hookrouter.speech import Speech
 from hookrouter.store import Retention, Store, open_store
 from hookrouter.telemetry.metrics import Metrics

@@ -33,6 +33,10 @@ def parameter(found: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def table(found: dict[str, Any]) -> str:
+    return ",\n".join(f'"{key}":{json.dumps(value, separators=(",", ":"))}' for key, value in sorted(found.items()))
+
+
 def main(folder: Path) -> None:
     operations: list[dict[str, Any]] = []
     for resource in RESOURCES:
@@ -50,22 +54,35 @@ def main(folder: Path) -> None:
                         "parameters": [parameter(item) for item in found.get("parameters", [])],
                     }
                 )
-    models = json.loads((folder / "events.json").read_text())["models"]
+    models: dict[str, Any] = {}
+    for resource in RESOURCES:
+        models |= json.loads((folder / f"{resource}.json").read_text()).get("models", {})
     events: dict[str, dict[str, str]] = {}
+    needed: list[str] = []
+
+    def fields_of(name: str) -> dict[str, str]:
+        """Their types; a `?` behind those that may be missing."""
+        fields = models[name].get("properties", {}).items()
+        return {key: value["type"] + ("" if value.get("required") else "?") for key, value in fields}
 
     def inherit(name: str, fields: dict[str, str]) -> None:
-        own = {key: value["type"] for key, value in models[name].get("properties", {}).items()}
-        merged = fields | own
+        merged = fields | fields_of(name)
         if not models[name].get("subTypes"):
             events[name] = merged
         for child in models[name].get("subTypes", []):
             inherit(child, merged)
 
     inherit("Message", {})
+    parts = {}
+    needed.extend(kind for fields in events.values() for kind in fields.values())
+    while needed:
+        kind = needed.pop().removesuffix("?").removeprefix("List[").removesuffix("]")
+        if kind in models and kind not in parts:
+            parts[kind] = fields_of(kind)
+            needed.extend(parts[kind].values())
     target = Path(__file__).parent.parent / "hookrouter/ari/spec/asterisk-22.json"
     lines = ",\n".join(json.dumps(item, separators=(",", ":")) for item in operations)
-    described = ",\n".join(f'"{key}":{json.dumps(value, separators=(",", ":"))}' for key, value in sorted(events.items()))
-    target.write_text(f'{{"operations":[\n{lines}\n],\n"events":{{\n{described}\n}}}}\n')
+    target.write_text(f'{{"operations":[\n{lines}\n],\n"events":{{\n{table(events)}\n}},\n"models":{{\n{table(parts)}\n}}}}\n')
 
 
 if __name__ == "__main__":

@@ -38,7 +38,10 @@ class Bridge(Action, frozen=True, tag="bridge"):
     name: Annotated[str, Meta(min_length=1, max_length=100, description="A shared room, instead of `with`.")] | None = (
         None
     )
-    type: Literal["mixing", "mixing,dtmf_events", "holding", "mixing,proxy_media"] = "mixing"
+    type: Annotated[
+        Literal["mixing", "mixing,dtmf_events", "holding", "mixing,proxy_media"],
+        Meta(description="Asterisk's bridge type."),
+    ] = "mixing"
     moh: Annotated[str, Meta(description="Music on hold class for the room while it is held.")] | None = None
     announce: Annotated[MediaUri, Meta(description="Played to all in the bridge when the call has joined.")] | None = (
         None

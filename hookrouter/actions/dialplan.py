@@ -20,9 +20,9 @@ from hookrouter.ari.events import Event
 class Dialplan(Action, frozen=True, tag="dialplan"):
     """Runs a piece of the dialplan and comes back with its variables."""
 
-    context: Annotated[str, Meta(min_length=1)]
-    extension: Annotated[str, Meta(min_length=1)] = "s"
-    priority: Annotated[int, Meta(ge=1)] = 1
+    context: Annotated[str, Meta(min_length=1, description="The context that is borrowed.")]
+    extension: Annotated[str, Meta(min_length=1, description="Where in it the call begins.")] = "s"
+    priority: Annotated[int, Meta(ge=1, description="Where in the extension.")] = 1
     read: Annotated[list[str], Meta(max_length=100, description="Variables to bring back.")] = []
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 

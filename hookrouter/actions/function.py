@@ -53,8 +53,8 @@ class SetStateRun(Run, tag="setState"):
 class UserEvent(RequestAction, frozen=True, tag="userEvent"):
     """Raises a `ChannelUserevent` for the call, which every app and the AMI can see."""
 
-    event_name: Annotated[str, Meta(min_length=1, max_length=256)]
-    variables: dict[str, str] | None = None
+    event_name: Annotated[str, Meta(min_length=1, max_length=256, description="Yours: `eventname` of the event.")]
+    variables: Annotated[dict[str, str], Meta(description="`userevent` of the event.")] | None = None
     group: ClassVar[str] = "function"
     examples: ClassVar[tuple[str, ...]] = (
         '{"action": "userEvent", "eventName": "order-confirmed", "variables": {"order": "4711"}}',

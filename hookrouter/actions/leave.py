@@ -26,7 +26,7 @@ Reason = Literal[
 class Hangup(RequestAction, frozen=True, tag="hangup"):
     """Ends the call. The caller's phone is told `reason`, or the Q.850 cause `reason_code`."""
 
-    reason: Reason | None = None
+    reason: Annotated[Reason, Meta(description="In Asterisk's words.")] | None = None
     reason_code: (
         Annotated[str, Meta(description="A Q.850 cause, as a number or a name, instead of `reason`.")]
         | (Annotated[int, Meta(ge=0, le=127)])
@@ -69,9 +69,9 @@ class LeaveRun(Run, tag="leave"):
 class Continue(RequestAction, frozen=True, tag="continue"):
     """Gives the call back to the dialplan: where it came from, or at `context`, `extension`, `priority`."""
 
-    context: Annotated[str, Meta(min_length=1)] | None = None
-    extension: Annotated[str, Meta(min_length=1)] | None = None
-    priority: Annotated[int, Meta(ge=1)] | None = None
+    context: Annotated[str, Meta(min_length=1, description="Default: where the call came from.")] | None = None
+    extension: Annotated[str, Meta(min_length=1, description="Default: the one it had.")] | None = None
+    priority: Annotated[int, Meta(ge=1, description="Default: the next one.")] | None = None
     label: Annotated[str, Meta(min_length=1, description="A label instead of `priority`.")] | None = None
     leaves: ClassVar[bool] = True
     group: ClassVar[str] = "dialplan"
@@ -131,8 +131,8 @@ class ContinueRun(Run, tag="continue"):
 class Move(RequestAction, frozen=True, tag="move"):
     """Hands the call to another Stasis app. One that is not there fails."""
 
-    app: Annotated[str, Meta(min_length=1)]
-    args: list[str] | None = None
+    app: Annotated[str, Meta(min_length=1, description="The name of the other app.")]
+    args: Annotated[list[str], Meta(description="The arguments in its `StasisStart`.")] | None = None
     leaves: ClassVar[bool] = True
     group: ClassVar[str] = "dialplan"
     completes: ClassVar[str] = "The call leaves us."

@@ -41,7 +41,10 @@ class DeviceState(RequestAction, frozen=True, tag="deviceState"):
     """Sets the state of a device of ours (`Stasis:NAME`): a lamp on the phones that watch it."""
 
     device: Annotated[str, Meta(pattern=r"^Stasis:.+$", description="Begins with `Stasis:`.")]
-    state: Literal["NOT_INUSE", "INUSE", "BUSY", "INVALID", "UNAVAILABLE", "RINGING", "RINGINUSE", "ONHOLD"]
+    state: Annotated[
+        Literal["NOT_INUSE", "INUSE", "BUSY", "INVALID", "UNAVAILABLE", "RINGING", "RINGINUSE", "ONHOLD"],
+        Meta(description="In Asterisk's words."),
+    ]
     callless: ClassVar[bool] = True
     group: ClassVar[str] = "function"
     examples: ClassVar[tuple[str, ...]] = ('{"action": "deviceState", "device": "Stasis:reception", "state": "BUSY"}',)
@@ -53,9 +56,9 @@ class DeviceState(RequestAction, frozen=True, tag="deviceState"):
 class Mailbox(RequestAction, frozen=True, tag="mailbox"):
     """Says how many messages wait: the message lamp of the phones that watch the mailbox."""
 
-    mailbox: Annotated[str, Meta(min_length=1)]
-    new_messages: Count
-    old_messages: Count = 0
+    mailbox: Annotated[str, Meta(min_length=1, description="Such as `100@default`.")]
+    new_messages: Annotated[Count, Meta(description="How many were not heard.")]
+    old_messages: Annotated[Count, Meta(description="How many were.")] = 0
     callless: ClassVar[bool] = True
     group: ClassVar[str] = "function"
     examples: ClassVar[tuple[str, ...]] = ('{"action": "mailbox", "mailbox": "100@default", "newMessages": 2}',)
@@ -69,9 +72,11 @@ class SendMessage(RequestAction, frozen=True, tag="sendMessage"):
     """Sends a text message to an endpoint, out of any call."""
 
     to: Annotated[str, Meta(min_length=1, description="Such as `pjsip:alice`.")]
-    from_: Annotated[str, Meta(min_length=1)] = msgspec.field(name="from")
-    body: Annotated[str, Meta(max_length=8192)] = ""
-    variables: dict[str, str] | None = None
+    from_: Annotated[str, Meta(min_length=1, description="Such as `sip:reception@example.com`.")] = msgspec.field(
+        name="from"
+    )
+    body: Annotated[str, Meta(max_length=8192, description="The text.")] = ""
+    variables: Annotated[dict[str, str], Meta(description="Headers of the message.")] | None = None
     callless: ClassVar[bool] = True
     group: ClassVar[str] = "function"
     examples: ClassVar[tuple[str, ...]] = (

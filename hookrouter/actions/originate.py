@@ -31,9 +31,9 @@ class Originate(Action, frozen=True, tag="originate"):
         Annotated[str, Meta(description="The control route that owns the new call; default: this call's.")] | None
     ) = None
     actions: Annotated[Steps | None, Meta(description="What the new call does first, instead of a StasisStart.")] = None
-    caller_id: str | None = None
+    caller_id: Annotated[str, Meta(description="What the other side sees: `Name <number>`, or a number.")] | None = None
     timeout: Annotated[int, Meta(ge=1, le=600, description="Seconds of ringing.")] = 30
-    variables: dict[str, str] = {}
+    variables: Annotated[dict[str, str], Meta(description="Channel variables of the new call.")] = {}
     state: Annotated[
         msgspec.Raw | msgspec.UnsetType, Meta(description="The new call's state.", extra_json_schema={})
     ] = msgspec.UNSET

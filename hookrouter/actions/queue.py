@@ -22,7 +22,9 @@ from hookrouter.actions.dial import BRIDGE_TYPE
 from hookrouter.actions.play import Digits
 from hookrouter.ari.events import Event
 
-Name = Annotated[str, Meta(min_length=1, max_length=100)]
+Name = Annotated[
+    str, Meta(min_length=1, max_length=100, description="The queue's name: yours, it is there when it is used.")
+]
 _JOIN_TIMEOUT = 8.0
 
 

@@ -40,9 +40,11 @@ class Record(Action, frozen=True, tag="record"):
     format: Format = "wav"
     max_duration_seconds: Annotated[int, Meta(ge=0, description="0: without limit.")] = 0
     max_silence_seconds: Annotated[int, Meta(ge=0, description="Silence that ends it; 0: none does.")] = 0
-    beep: bool = False
+    beep: Annotated[bool, Meta(description="A tone before it begins.")] = False
     terminate_on: Annotated[Literal["none", "any", "*", "#"], Meta(description="The key that ends it.")] = "none"
-    if_exists: Literal["fail", "overwrite", "append"] = "fail"
+    if_exists: Annotated[
+        Literal["fail", "overwrite", "append"], Meta(description="What is done about a recording of this name.")
+    ] = "fail"
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 
     result: ClassVar[str | None] = "RecordingCompleted"

@@ -17,11 +17,11 @@ SPEECH = "~speech"
 class Say(Action, frozen=True, tag="say"):
     """Speaks a text. The same text is made once and kept."""
 
-    text: Annotated[str, Meta(min_length=1, max_length=5000)]
+    text: Annotated[str, Meta(min_length=1, max_length=5000, description="What is said.")]
     lang: Annotated[str, Meta(description="Such as `de`; what it means is the speech program's business.")] | None = (
         None
     )
-    voice: str | None = None
+    voice: Annotated[str, Meta(description="A voice of the text-to-speech that routes.toml names.")] | None = None
     loop: Annotated[int, Meta(ge=0, le=10_000, description="How often; 0: until something ends it.")] = 1
     stop_on: Annotated[Digits, Meta(description="Keys that end it; the key is in the result.")] = ""
 

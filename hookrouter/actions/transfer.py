@@ -28,10 +28,13 @@ class Transfer(Action, frozen=True, tag="transfer"):
     """Hands the caller over to another endpoint."""
 
     to: Endpoint
-    mode: Literal["blind", "attended", "refer"] = "blind"
+    mode: Annotated[
+        Literal["blind", "attended", "refer"],
+        Meta(description="`attended`: the agent talks first; `refer`: the caller's phone is told to call there."),
+    ] = "blind"
     moh: Annotated[str, Meta(description="Music class for the caller meanwhile.")] | None = None
     timeout: Annotated[float, Meta(gt=0, le=600, description="Seconds of ringing.")] = 30.0
-    caller_id: str | None = None
+    caller_id: Annotated[str, Meta(description="What the other side sees; default: the caller's.")] | None = None
     cancel_on: Annotated[Digits, Meta(description="Keys by which the agent takes the caller back (`attended`).")] = "*"
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 

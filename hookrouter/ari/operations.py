@@ -99,6 +99,7 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
 class _Spec(msgspec.Struct):
     operations: list[Operation]
     events: dict[str, dict[str, str]]
+    models: dict[str, dict[str, str]]
 
 
 @cache
@@ -119,8 +120,13 @@ def operation(name: str) -> Operation | None:
 
 
 def event_types() -> Mapping[str, Mapping[str, str]]:
-    """Every event type of ARI with its fields and their types."""
+    """Every event type of ARI with its fields and their types; a `?` behind the type of one that may be missing."""
     return _spec().events
+
+
+def models() -> Mapping[str, Mapping[str, str]]:
+    """What events are made of, `Channel` and the like, written as events are."""
+    return _spec().models
 
 
 def suggest(name: str) -> str | None:

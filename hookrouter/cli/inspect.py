@@ -13,7 +13,8 @@ import click
 from hookrouter.cli.options import FAILED, config_option, load_or_exit
 from hookrouter.config.schema import routes_schema
 from hookrouter.live_check import check_live
-from hookrouter.schemas import actions_schema, openapi_document
+from hookrouter.openapi import openapi_document
+from hookrouter.schemas import actions_schema
 
 
 @click.command()

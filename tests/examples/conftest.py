@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 from examples.serving import COMMANDS, Served, serve
 from lab.asterisk import Asterisk, ensure_mounted, installed
+from rig.endpoint import Endpoint
 from rig.pbx import Pbx
 
 from hookrouter.simulator import Simulator
@@ -52,3 +53,9 @@ async def pbx(request: pytest.FixtureRequest) -> AsyncIterator[Pbx]:
     else:
         async with Simulator(speed=4) as simulator, Pbx(simulator.url) as found:
             yield found
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[Endpoint]:
+    async with Endpoint() as running:
+        yield running

@@ -56,6 +56,23 @@ def _node(port: int, folder: Path) -> list[str]:
     return ["node", str(with_packages(folder, "node") / "ivr.mjs")]
 
 
+def typescript(folder: Path) -> Path:
+    """A copy of the sample with the types that `npm run types` makes."""
+    copy = with_packages(folder, "typescript")
+    document = subprocess.run([sys.executable, "-m", "hookrouter", "schema", "openapi"], check=True, capture_output=True)
+    (copy / "hookrouter.json").write_bytes(document.stdout)
+    _, _, options = json.loads((copy / "package.json").read_text())["scripts"]["types"].partition("openapi-typescript ")
+    program = str(copy / "node_modules/openapi-typescript/bin/cli.js")
+    subprocess.run(["node", program, *options.split()], cwd=copy, check=True, capture_output=True)
+    return copy
+
+
+def _typescript(port: int, folder: Path) -> list[str]:
+    copy = typescript(folder)
+    subprocess.run(["node", str(copy / "node_modules/typescript/bin/tsc")], cwd=copy, check=True, capture_output=True)
+    return ["node", str(copy / "ivr.js")]
+
+
 def _php(port: int, folder: Path) -> list[str]:
     return ["php", "-S", f"127.0.0.1:{port}", str(EXAMPLES / "php" / "ivr.php")]
 
@@ -93,7 +110,7 @@ def _node_red(port: int, folder: Path) -> list[str]:
 
 COMMANDS: dict[str, Callable[[int, Path], list[str]]] = {
     "python": _python, "node": _node, "php": _php, "go": _go, "ruby": _ruby, "java": _java, "shell": _shell,
-    "node-red": _node_red,
+    "typescript": _typescript, "node-red": _node_red,
 }  # fmt: skip
 PATHS = {"shell": "cgi-bin/ivr.sh", "node-red": "calls"}
 READY = {"node-red": "Started flows"}  # it takes connections before

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hookrouter.actions.decode import NOTHING, decode_answer, decode_steps, depth
 from hookrouter.actions.vocabulary import BY_NAME, VERBS
 from hookrouter.errors import AnswerRefused
-from hookrouter.schemas import actions_schema, openapi_document
+from hookrouter.openapi import openapi_document
+from hookrouter.schemas import actions_schema
 
 
 def faults(answer: Any, **options: Any) -> list[str]:

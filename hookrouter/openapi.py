@@ -1,0 +1,290 @@
+"""OpenAPI 3.1: every webhook with its payload and an example, and the router's own HTTP.
+
+Rules: payloads of ARI's events are Asterisk's api-docs (of the newest version that is known), those of the router's own are
+actions/results.py. `Webhook` is all of them, told apart by `type`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from hookrouter import __version__
+from hookrouter.actions.results import RESULT_TYPES, Result
+from hookrouter.ari.operations import event_types, models
+from hookrouter.originating import NewCall
+from hookrouter.schemas import actions_schema, hook, tidy
+
+_REFERENCE = "#/components/schemas/"
+_ARI = {
+    "string": {"type": "string"},
+    "Date": {"type": "string", "description": "As Asterisk writes it: `2026-11-23T01:21:20.227+0000`."},
+    "int": {"type": "integer"},
+    "long": {"type": "integer"},
+    "double": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "object": {"type": "object"},
+}
+_CALL = {
+    "type": "object",
+    "description": "The call that it belongs to; absent where it belongs to none.",
+    "required": ["id", "asterisk", "app", "route", "sequence", "state"],
+    "properties": {
+        "id": {"type": "string", "description": "The id of its channel."},
+        "asterisk": {"type": "string", "description": "The name in routes.toml."},
+        "app": {"type": "string", "description": "The Stasis app."},
+        "route": {"type": "string", "description": "The name of the route."},
+        "sequence": {"type": "integer", "minimum": 1, "description": "Counts the call's deliveries to this endpoint."},
+        "state": {"description": "What the last answer set; `{}` at first."},
+    },
+}
+_FALLBACK = {
+    "type": "object",
+    "description": "Why this endpoint, the route's fallback, is asked.",
+    "properties": {
+        "reason": {"type": "string"},
+        "status": {"type": ["integer", "null"]},
+        "url": {"type": "string"},
+    },
+}
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457.",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "faults": {"type": "array", "items": {"type": "object"}},
+    },
+}
+_CHANNEL_EXAMPLE = {
+    "id": "1795396880.3",
+    "name": "PJSIP/alice-00000003",
+    "state": "Ring",
+    "protocol_id": "3c26700c@192.0.2.10",
+    "caller": {"name": "Alice", "number": "100"},
+    "connected": {"name": "", "number": ""},
+    "accountcode": "",
+    "dialplan": {"context": "phones", "exten": "1000", "priority": 1, "app_name": "Stasis", "app_data": "hookrouter"},
+    "creationtime": "2026-11-23T01:21:20.220+0000",
+    "language": "en",
+}
+_EXAMPLES: dict[str, dict[str, Any]] = {
+    "StasisStart": {"args": [], "channel": _CHANNEL_EXAMPLE},
+    "StasisEnd": {"channel": _CHANNEL_EXAMPLE | {"state": "Up"}},
+    "ChannelDtmfReceived": {"digit": "1", "duration_ms": 120, "channel": _CHANNEL_EXAMPLE | {"state": "Up"}},
+}
+
+
+@cache
+def openapi_document() -> dict[str, Any]:
+    """The whole document, as `hookrouter schema openapi` prints it."""
+    schemas: dict[str, Any] = dict(_rebased(actions_schema()["$defs"]))
+    for name, fields in models().items():
+        schemas[name] = _object(fields, f"Asterisk's {name}.")
+    for name, fields in event_types().items():
+        schemas[name] = _event(name, fields)
+    for name, result in RESULT_TYPES.items():
+        schemas |= _result(name, result)
+    schemas |= {"Call": _CALL, "Fallback": _FALLBACK, "Problem": _PROBLEM, "NewCall": _new_call()}
+    types = [*event_types(), *RESULT_TYPES]
+    for name in types:
+        schemas[f"{name}Webhook"] = _webhook(name)
+    references = {name: f"{_REFERENCE}{name}Webhook" for name in types}
+    schemas["Webhook"] = {
+        "description": "Whatever an endpoint may be sent.",
+        "oneOf": [{"$ref": reference} for reference in references.values()],
+        "discriminator": {"propertyName": "type", "mapping": references},
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "hookrouter",
+            "version": __version__,
+            "description": "`webhooks`: what your endpoint is sent and answers. `paths`: the router's own HTTP.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "http://127.0.0.1:8080", "description": "`listen` of `[server]` in routes.toml."}],
+        "webhooks": {name: _operation_of(name) for name in types},
+        "paths": _paths(),
+        "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+    }
+
+
+def _rebased(value: Any) -> Any:
+    """`#/$defs/` as OpenAPI's components."""
+    if isinstance(value, dict):
+        return {key: _rebased(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rebased(item) for item in value]
+    if isinstance(value, str) and value.startswith("#/$defs/"):
+        return value.replace("#/$defs/", _REFERENCE)
+    return value
+
+
+def _ari_type(kind: str) -> dict[str, Any]:
+    if kind.startswith("List["):
+        return {"type": "array", "items": _ari_type(kind[5:-1])}
+    return dict(_ARI[kind]) if kind in _ARI else {"$ref": _REFERENCE + kind}
+
+
+def _object(fields: Mapping[str, str], description: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": description,
+        "required": [name for name, kind in fields.items() if not kind.endswith("?")],
+        "properties": {name: _ari_type(kind.removesuffix("?")) for name, kind in fields.items()},
+    }
+
+
+def _event(name: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    schema = _object(fields, f"Asterisk's own event {name}, as Asterisk sent it.")
+    schema["properties"]["type"] = {"const": name}
+    return schema
+
+
+def _result(name: str, result: type[Result]) -> dict[str, Any]:
+    """Its schema, and those of its parts."""
+    (_,), found = msgspec.json.schema_components([result], schema_hook=hook, ref_template=_REFERENCE + "{name}")
+    schemas = {part: tidy(schema) for part, schema in found.items()}
+    schema = schemas[name]
+    schema.pop("title", None)
+    if name != "CallEnded":
+        action = {"$ref": f"{_REFERENCE}Action", "description": "The action, as it was given; with its `id`."}
+        schema["properties"] = {"action": action, **schema["properties"]}
+        schema["required"] = ["action", *schema.get("required", [])]
+    return schemas
+
+
+def _webhook(name: str) -> dict[str, Any]:
+    ours = name in RESULT_TYPES
+    return {
+        "type": "object",
+        "required": ["id", "type", "timestamp", "data", *(["call"] if ours else [])],
+        "properties": {
+            "id": {"type": "string", "maxLength": 64, "description": "The same in every attempt: `webhook-id`."},
+            "type": {"const": name},
+            "timestamp": {"type": "string", "format": "date-time"},
+            "data": {"$ref": _REFERENCE + name},
+            "inferred": {"type": "boolean", "description": "Found out by asking, after a loss of the connection."},
+            "fallback": {"$ref": f"{_REFERENCE}Fallback"},
+            "call": {"$ref": f"{_REFERENCE}Call"},
+        },
+    }
+
+
+def _example(name: str) -> dict[str, Any] | None:
+    """A whole payload, where there is an example of its `data`."""
+    stamp = {"type": name, "timestamp": "2026-11-23T01:21:20.227+0000", "application": "hookrouter"}
+    if name in RESULT_TYPES:
+        data = msgspec.json.decode(RESULT_TYPES[name].example)
+    elif name in _EXAMPLES:
+        data = stamp | _EXAMPLES[name]
+    else:
+        return None
+    call = {"id": "1795396880.3", "asterisk": "main", "app": "hookrouter", "route": "ivr", "sequence": 1, "state": {}}
+    id, at = "evt_9f2c64f0a1b24f0d8d6f1c3c5a7e9b10", "2026-11-23T01:21:20.227Z"
+    return {"id": id, "type": name, "timestamp": at, "data": data, "call": call}
+
+
+def _operation_of(name: str) -> dict[str, Any]:
+    media: dict[str, Any] = {"schema": {"$ref": f"{_REFERENCE}{name}Webhook"}}
+    if (example := _example(name)) is not None:
+        media["examples"] = {name: {"value": example}}
+    answer = {"content": {"application/json": {"schema": {"$ref": f"{_REFERENCE}Answer"}}}}
+    whose = "The router's own." if name in RESULT_TYPES else "Asterisk's own."
+    return {
+        "post": {
+            "operationId": f"on{name}",
+            "summary": name,
+            "description": f"{whose} Signed after Standard Webhooks, if the route has a `secret`.",
+            "security": [],
+            "requestBody": {"required": True, "content": {"application/json": media}},
+            "responses": {
+                "200": {"description": "Actions (control), or taken (notify).", **answer},
+                "204": {"description": "Nothing changes."},
+                "4XX": {"description": "Refused: no retry, the fallback follows (but for 408, 409, 425 and 429)."},
+            },
+        }
+    }
+
+
+def _new_call() -> dict[str, Any]:
+    (_,), found = msgspec.json.schema_components([NewCall], schema_hook=hook, ref_template=_REFERENCE + "{name}")
+    schema = tidy(found["NewCall"])
+    schema["properties"]["actions"]["$ref"] = f"{_REFERENCE}Actions"
+    return schema
+
+
+def _paths() -> dict[str, Any]:
+    secured: list[dict[str, list[str]]] = [{"token": []}]
+    call = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+
+    def operation(id: str, summary: str, **responses: str) -> dict[str, Any]:
+        found: dict[str, Any] = {code[1:]: {"description": text} for code, text in responses.items()}
+        problem = {"application/problem+json": {"schema": {"$ref": f"{_REFERENCE}Problem"}}}
+        found = {code: said | ({"content": problem} if code[0] == "4" else {}) for code, said in found.items()}
+        found["401"] = {"description": "The token is missing or wrong.", "content": problem}
+        return {"operationId": id, "summary": summary, "security": secured, "responses": found}
+
+    answer = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}}, "required": True}
+    new_call = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewCall"}}}, "required": True}
+    return {
+        "/healthz": {
+            "get": {
+                "operationId": "health",
+                "summary": "Alive?",
+                "security": [],
+                "responses": {"200": {"description": "Alive."}},
+            }
+        },
+        "/readyz": {
+            "get": {
+                "operationId": "ready",
+                "summary": "Connected?",
+                "security": [],
+                "responses": {
+                    "200": {"description": "Every Asterisk is connected."},
+                    "503": {"description": "Not all are."},
+                },
+            }
+        },
+        "/metrics": {
+            "get": {
+                "operationId": "metrics",
+                "summary": "For Prometheus.",
+                "security": [],
+                "responses": {"200": {"description": "Prometheus text."}},
+            }
+        },
+        "/v1/calls": {
+            "get": operation("calls", "Live calls.", _200="The list."),
+            "post": operation("originate", "Calls somebody.", _201="Called.", _422="Refused.")
+            | {"requestBody": new_call},
+        },
+        "/v1/calls/{id}": {
+            "parameters": [call],
+            "get": operation("call", "A call and its timeline.", _200="The call.", _404="No such call."),
+            "delete": operation("hangup", "Hangs up.", _204="Done.", _404="No such call."),
+        },
+        "/v1/calls/{id}/actions": {
+            "parameters": [call],
+            "post": operation("act", "Actions in mid-call.", _202="Taken.", _404="No such call.", _422="Refused.")
+            | {"requestBody": answer},
+        },
+        "/v1/deliveries": {"get": operation("deliveries", "Notify deliveries.", _200="The list.", _422="Bad query.")},
+        "/v1/deliveries/{id}/replay": {
+            "parameters": [call],
+            "post": operation("replay", "Sends a dead letter again.", _202="How many."),
+        },
+        "/v1/recordings/{name}": {
+            "parameters": [call | {"name": "name"}],
+            "get": operation("recording", "The audio.", _200="The file.", _404="No such recording."),
+        },
+        "/v1/events": {"get": operation("events", "What happens, live.", _200="Server-sent events.")},
+    }

@@ -1,0 +1,79 @@
+"""What endpoints are really sent is what `hookrouter schema openapi` says."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import jsonschema
+import pytest
+from rig.endpoint import Endpoint
+from rig.pbx import Pbx
+from rig.router import Router, route
+
+from hookrouter.actions.vocabulary import RESULTS
+from hookrouter.ari.operations import event_types
+from hookrouter.openapi import openapi_document
+
+_DOCUMENT = openapi_document()
+
+
+def _faults(name: str, body: Any) -> list[str]:
+    schema = {"$ref": f"#/components/schemas/{name}Webhook", "components": _DOCUMENT["components"]}
+    found = jsonschema.Draft202012Validator(schema).iter_errors(body)
+    return [f"{name} {error.json_path}: {error.message}" for error in found]
+
+
+def test_every_type_is_there_and_every_example_fits() -> None:
+    """ARI's events and the router's own; an example for each of its own, and for a call's beginning and end."""
+    webhooks = _DOCUMENT["webhooks"]
+    assert set(webhooks) == set(event_types()) | RESULTS
+    media = {name: item["post"]["requestBody"]["content"]["application/json"] for name, item in webhooks.items()}
+    examples = {name: found["examples"][name]["value"] for name, found in media.items() if "examples" in found}
+    assert set(examples) >= RESULTS | {"StasisStart", "StasisEnd", "ChannelDtmfReceived"}
+    assert [fault for name, body in examples.items() for fault in _faults(name, body)] == []
+
+
+_FIRST: list[dict[str, Any]] = [
+    {"action": "answer"},
+    {"action": "getVariable", "variables": ["CHANNEL(language)", "NOT_THERE"]},
+    {"action": "play", "media": "sound:hello-world"},
+    {"action": "play", "media": "sound:not-there", "onError": "continue"},
+    {"action": "asterisk.getInfo"},
+    {"action": "record", "maxDurationSeconds": 1},
+    {"action": "startRecording", "name": "RECORDING"},
+    {"action": "stopRecording", "name": "RECORDING"},
+    {"action": "bridge", "name": "lobby", "timeLimit": 0.3},
+    {"action": "conference", "name": "team", "exitOn": "*"},
+    {"action": "enqueue", "queue": "sales", "timeout": 1, "waitUrl": "wait", "every": 1},
+    {"action": "dequeue", "queue": "empty"},
+    {"action": "originate", "to": "Local/busy@callers", "timeout": 5},
+    {"action": "dial", "to": "Local/busy@callers", "timeout": 5},
+    {"action": "dial", "to": "Local/answer-hangup@callers", "timeout": 5},
+    {"action": "fetch", "url": "next"},
+]
+_LAST: list[dict[str, Any]] = [{"action": "gather", "maxDigits": 1, "timeout": 5}]
+
+
+async def test_what_is_sent_fits(pbx: Pbx, endpoint: Endpoint) -> None:
+    """Every event of a call that does a little of everything, told to an endpoint that wants to know all."""
+    app = f"app{secrets.token_hex(4)}"
+    endpoint.answers["StasisStart"] = [step | ({"name": app} if step.get("name") == "RECORDING" else {}) for step in _FIRST]
+    endpoint.answers["FetchRequested"] = _LAST
+
+    text = route(endpoint.url, events='["*"]', more='scope = "any"')
+    async with Router(pbx.url, app, text) as router:
+        await router.ready()
+        caller = await pbx.call(app, number="4711")
+        await endpoint.wait("ActionFailed"); print(endpoint.of("ActionFailed")[0].data)
+        await endpoint.wait("ChannelEnteredBridge", 2)  # the lobby, then the conference
+        await caller.press("*")
+        await endpoint.wait("FetchRequested", timeout=30)
+        await caller.press("5")
+        await endpoint.wait("DigitsCollected")
+        await caller.hangup()
+        await endpoint.wait("CallEnded")
+    seen = {delivery.type for delivery in endpoint.received}
+    print(sorted(seen), [d.data["error"] for d in endpoint.of("ActionFailed")])
+    assert [fault for delivery in endpoint.received for fault in _faults(delivery.type, delivery.body)] == []
+    assert seen >= RESULTS - {"TransferCompleted", "SpyCompleted", "StreamCompleted", "DialplanCompleted", "CallerTaken"}
