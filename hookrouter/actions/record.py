@@ -25,6 +25,7 @@ Name = Annotated[
     ),
 ]
 Format = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+$", description="A file format that Asterisk writes.")]
+_BEGIN_DELAY, _BEGIN_TRIES = 0.1, 10
 _CLOSING_TIMEOUT = 10.0
 
 
@@ -283,11 +284,28 @@ class StopRecording(_Control, frozen=True, tag="stopRecording"):
 
 
 class RecordingControlRun(Run, tag="recordingControl"):
+    """A recording that was only just asked for is not there yet: a 404 is asked again, while it is ours, for a second."""
+
+    name: str = ""
+    tries: int = 0
+
     def start(self, do: Do) -> None:
         kinds = ("call-recording", "recording")
         running = [id for kind in kinds for id, owned in do.owned.items() if owned == kind]
-        name = do.action.name or (running[0] if running else "")
-        if name not in running and not (name and do.may_touch(name)):
-            do.fail("not_recording", f"no recording `{name}` of this call runs" if name else "no recording runs")
+        self.name = do.action.name or (running[0] if running else "")
+        if self.name not in running and not (self.name and do.may_touch(self.name)):
+            do.fail(
+                "not_recording", f"no recording `{self.name}` of this call runs" if self.name else "no recording runs"
+            )
             return
-        do.request(do.action.operation, recordingName=name)
+        do.request(do.action.operation, recordingName=self.name)
+
+    def on_reply(self, name: str, reply: Reply, do: Do) -> None:
+        self.tries += 1
+        if reply.status == 404 and self.name in do.owned and self.tries < _BEGIN_TRIES:
+            do.after(_BEGIN_DELAY, "again")
+        else:
+            super().on_reply(name, reply, do)
+
+    def on_timer(self, name: str, do: Do) -> None:
+        do.request(do.action.operation, recordingName=self.name)

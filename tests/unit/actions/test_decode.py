@@ -118,6 +118,22 @@ def test_every_example_decodes_and_fits_the_published_schema() -> None:
     assert set(schema["$defs"]["Action"]["discriminator"]["mapping"]) >= set(BY_NAME)
 
 
+def test_every_field_of_every_verb_is_described() -> None:
+    """On the property itself, where editors and generators of types look for it."""
+    definitions = actions_schema()["$defs"]
+    shown = {f"{verb.__name__}Action" for verb in VERBS} | {"Leg", "Answer"}
+    fields = {
+        f"{name}.{field}": schema
+        for name in shown
+        for shape in (definitions[name], *definitions[name].get("anyOf", []))
+        for field, schema in shape.get("properties", {}).items()
+        if not field.startswith("action")
+    }
+    assert len(fields) > 150
+    assert [field for field, schema in fields.items() if not schema.get("description")] == []
+    assert [field for field, schema in fields.items() if any("anyOf" in part for part in schema.get("anyOf", []))] == []
+
+
 def test_the_openapi_document_has_a_webhook_for_every_event() -> None:
     """3.1, with the answers in it, and every reference leads somewhere."""
     document = openapi_document()
