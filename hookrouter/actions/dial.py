@@ -41,11 +41,13 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     """One endpoint with what is special about it."""
 
     endpoint: Endpoint
-    caller_id: str | None = None
-    timeout: Annotated[float, Meta(gt=0, le=3600)] | None = None
-    variables: dict[str, str] = {}
+    caller_id: Annotated[str, Meta(description="What it sees; default: the action's.")] | None = None
+    timeout: Annotated[float, Meta(gt=0, le=3600, description="Seconds of ringing; default: the action's.")] | None = (
+        None
+    )
+    variables: Annotated[dict[str, str], Meta(description="Channel variables of the leg.")] = {}
     headers: Annotated[dict[str, str], Meta(description="SIP headers of the INVITE.")] = {}
-    confirm: Steps | None = None
+    confirm: Annotated[Steps | None, Meta(description="Actions that it must pass; default: the action's.")] = None
 
 
 def status_of(dialstatus: str, cause: int) -> str:
