@@ -33,7 +33,7 @@ class Steps(list[bytes]):
     def items(cls, value: Any) -> list[tuple[str, Any]]:
         """The actions in `value` with their place below it. Raises ValueError where `value` holds none."""
         if not isinstance(value, list):
-            raise ValueError("Expected a list of actions")
+            raise ValueError("Expected a list of actions (of one, too)")
         return [(f"/{index}", item) for index, item in enumerate(value)]
 
     @classmethod
@@ -68,6 +68,8 @@ class Prompt(Steps):
             return [("", {"action": "play", "media": value})]
         if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
             return [("", {"action": "play", "media": value})]
+        if not isinstance(value, list):
+            raise ValueError("Expected media (a string, or a list of them), or a list of `play`, `say` and `pause`")
         for index, (_, item) in enumerate(found := super().items(value)):
             if not isinstance(item, dict) or item.get("action") not in ("play", "say", "pause"):
                 raise ValueError(f"Expected media, or actions `play`, `say` or `pause`; number {index} is neither")

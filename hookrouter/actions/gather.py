@@ -104,6 +104,22 @@ class Gather(Action, frozen=True, tag="gather"):
                 _pattern(pattern)
             except re.error as error:
                 yield "/validDigits", f"`{pattern}` is no dialplan pattern: {error}"
+                return
+            if self.finish_on_key and pattern == self.finish_on_key:
+                yield "/validDigits", f"`{pattern}` ends an entry (`finishOnKey`): it could never be typed"
+        for entry in self.branches or {}:
+            if (why := self._never(entry)) is not None:
+                yield f"/branches/{entry.replace('~', '~0').replace('/', '~1')}", why
+
+    def _never(self, entry: str) -> str | None:
+        """Why this branch could never be taken."""
+        if entry in ("timeout", "invalid", "default"):
+            return None
+        if not re.fullmatch("[0-9A-D*#]+", entry):
+            return "neither keys nor `timeout`, `invalid` or `default`: it could never be taken"
+        if self.finish_on_key and self.finish_on_key in entry:
+            return f"`{self.finish_on_key}` ends an entry (`finishOnKey`): it could never be taken"
+        return None
 
     @property
     def patterns(self) -> list[str]:

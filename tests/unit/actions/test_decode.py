@@ -118,6 +118,50 @@ def test_every_example_decodes_and_fits_the_published_schema() -> None:
     assert set(schema["$defs"]["Action"]["discriminator"]["mapping"]) >= set(BY_NAME)
 
 
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        ([{"type": "play", "media": "sound:x"}], "/0/action: missing: the name of a verb; `type` is called `action` here"),
+        ([{"play": "sound:x"}], '/0/action: missing: the name of a verb; did you mean {"action": "play", …}?'),
+        (["answer"], '/0: expected an action (an object with `action`), got a string; did you mean {"action": "answer"}?'),
+        ({"data": [{"action": "answer"}]}, "/data: unknown field; did you mean `actions`?"),
+        ({"action": "answer"}, "/action: unknown field; an answer with one action is a list with one action"),
+        ([{"action": "gather", "maxDigits": "4"}], "/0/maxDigits: expected a whole number, got a string"),
+        ([{"action": "play", "media": 5}], "/0/media: expected a string or a list, got a whole number"),
+        ([{"action": "dial", "to": [{"endpoint": "PJSIP/a", "callerid": "x"}]}],
+         "/0/to/0/callerid: unknown field; did you mean `callerId`?"),
+        ([{"action": "dial", "to": {"timeout": 5}}], "/0/to/endpoint: missing"),
+        ([{"action": "gather", "branches": {"1": {"action": "hangup"}}}],
+         "/0/branches/1: expected a list of actions (of one, too), got an object"),
+        ([{"action": "gather", "branches": {"timout": [{"action": "hangup"}]}}],
+         "/0/branches/timout: neither keys nor `timeout`, `invalid` or `default`: it could never be taken"),
+        ([{"action": "gather", "branches": {"#": [{"action": "hangup"}]}}],
+         "/0/branches/#: `#` ends an entry (`finishOnKey`): it could never be taken"),
+        ([{"action": "gather", "validDigits": ["1", "#"]}],
+         "/0/validDigits: `#` ends an entry (`finishOnKey`): it could never be typed"),
+        (b'"[{\\"action\\":\\"answer\\"}]"',
+         'expected a list of actions or an object, got a string `"[{\\"action\\":\\"answer\\"}]"`: '
+         "this is JSON inside a string, encoded twice"),
+        ({"message": "Workflow was started"}, "/message: unknown field: n8n has answered before the workflow ran; "
+         "in n8n set Respond to *Using Respond to Webhook node*"),
+    ],
+)  # fmt: skip
+def test_a_slip_is_told_with_what_was_meant(answer: Any, fault: str) -> None:
+    """The usual ones of who comes from another system, or types in a hurry."""
+    assert faults(answer, first=True) == [fault]
+
+
+def test_a_key_that_ends_nothing_may_be_an_entry() -> None:
+    """`#` is a choice like any other once `finishOnKey` is another."""
+    answer = [{"action": "gather", "validDigits": ["1", "#"], "finishOnKey": "", "branches": {"#": [{"action": "hangup"}]}}]
+    assert decode_answer(json.dumps(answer).encode()).steps
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    """As editors on Windows put it before the first line of a PHP page."""
+    assert decode_answer(b'\xef\xbb\xbf[{"action":"answer"}]', "application/json", first=True).steps
+
+
 def test_every_field_of_every_verb_is_described() -> None:
     """On the property itself, where editors and generators of types look for it."""
     definitions = actions_schema()["$defs"]
