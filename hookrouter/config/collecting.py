@@ -21,6 +21,10 @@ _NAMES = {
     "object": "a table", "null": "nothing", "datetime": "a date and time", "date": "a date", "time": "a time of day",
 }  # fmt: skip
 _KINDS = {"dict": "a table", "list": "a list"} | _NAMES
+_LIST_HINTS = {
+    "expected a list, got a string": '; write it as ["…"]',
+    "expected a list, got a table": "; write it in double brackets, such as [[routes]]",
+}
 _NOTHING: Any = object()
 
 
@@ -62,7 +66,9 @@ def collect(value: Any, shape: Any, place: str, findings: Findings) -> Any:
 
 def _table(value: Any, kind: type[msgspec.Struct], place: str, findings: Findings) -> Any:
     if not isinstance(value, Mapping):
-        findings.fault(place, f"expected a table, got {_kind(value)}")
+        named = re.fullmatch(r"asterisk\.\w+", place)
+        hint = "; each Asterisk has a table with a name of yours, such as [asterisk.main]" if named else ""
+        findings.fault(place, f"expected a table, got {_kind(value)}{hint}")
         return None
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     given: dict[str, Any] = {}
@@ -95,7 +101,8 @@ def _leaf(value: Any, shape: Any, place: str, findings: Findings) -> Any:
         text = re.sub(r"`([a-z| ]+)`", _plain, text)
         literals = _literals(shape)
         hint = did_you_mean(value, literals) if literals and isinstance(value, str) else ""
-        findings.fault(place + path.rstrip("`"), text[:1].lower() + text[1:] + hint)
+        text = text[:1].lower() + text[1:]
+        findings.fault(place + path.rstrip("`"), text + (hint or _LIST_HINTS.get(text, "")))
     return _NOTHING
 
 

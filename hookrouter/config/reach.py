@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from hookrouter.ari.operations import event_types
+from hookrouter.ari.operations import event_types, models
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.config.collecting import Findings, did_you_mean, join
 from hookrouter.routing.conditions import Condition
 from hookrouter.routing.endpoint import Route
+
+_OWN = ["app", "args", "asterisk"]
 
 
 def warn_of_unreachable(routes: Sequence[Route], asterisks: Sequence[AsteriskSettings], findings: Findings) -> None:
@@ -47,13 +49,51 @@ def _names_nobody(route: Route, key: str, known: Sequence[str], findings: Findin
 
 
 def _unknown_fields(route: Route, findings: Findings) -> None:
-    """A path that begins with no field of the events named is likely a slip; a newer Asterisk may know it, though."""
-    types = event_types()
-    if route.events is not None and not route.events <= types.keys():
+    """A path that leads to no field of the events named is likely a slip; a newer Asterisk may know it, though."""
+    if route.events is not None and not route.events <= event_types().keys():
         return  # results of the router's own have fields of their own
-    known = sorted({field for name in route.events or types for field in types[name]} | {"channel"})
+    top: dict[str, set[str]] = {"channel": {"Channel"}}
+    for name in route.events or event_types():
+        _add(top, event_types()[name])
     for condition in route.conditions:
-        if not condition.own and condition.path[0] not in known:
-            hint = did_you_mean(condition.path[0], [*known, "app", "args", "asterisk"])
-            where = join(f"routes[{route.index}].match", condition.key)
-            findings.warn(where, f"none of the route's events has a field `{condition.path[0]}`{hint}")
+        if not condition.own and (message := _slip(condition.path, top)) is not None:
+            findings.warn(join(f"routes[{route.index}].match", condition.key), message)
+
+
+def _add(fields: dict[str, set[str]], more: Mapping[str, str]) -> None:
+    for field, kind in more.items():
+        fields.setdefault(field, set()).add(kind.removesuffix("?"))
+
+
+def _slip(path: Sequence[str], top: Mapping[str, set[str]]) -> str | None:
+    """What is wrong with a path, as far as Asterisk's api-docs tell."""
+    fields, whole = top, "none of the route's events has a field"
+    for depth, name in enumerate(path):
+        if name not in fields:
+            deeper = [f"{field}.{below}" for field, kinds in fields.items() for below in _paths(kinds, 2)]
+            found = [known for known in deeper if known.rpartition(".")[2] == name]
+            hint = (
+                f", did you mean {'.'.join([*path[:depth], min(found, key=len)])}?"
+                if found
+                else did_you_mean(name, [*sorted(fields), *(() if depth else _OWN)])
+            )
+            return f"{whole} `{name}`{hint}"
+        kinds = fields[name]
+        below: dict[str, set[str]] = {}
+        for kind in kinds & models().keys():
+            _add(below, models()[kind])
+        if not below:
+            return None  # a leaf, or channel variables and the like, whose names are anybody's
+        fields, whole = below, f"`{'.'.join(path[: depth + 1])}` has no field"
+    return None
+
+
+def _paths(kinds: set[str], depth: int) -> list[str]:
+    """The paths below a field of these types."""
+    found = []
+    for kind in kinds & models().keys():
+        for field, inner in models()[kind].items():
+            found.append(field)
+            if depth > 1:
+                found.extend(f"{field}.{below}" for below in _paths({inner.removesuffix("?")}, depth - 1))
+    return found

@@ -23,7 +23,7 @@ def _warnings(*routes: str) -> list[str]:
         pytest.param(["", 'mode = "notify"'], id="notify-routes-are-all-told"),
         pytest.param(["", 'events = ["TextMessageReceived"]'], id="events-without-calls"),
         pytest.param(["", 'mode = "notify"\nevents = ["CallEnded"]\nmatch = { reason = "x" }'], id="results"),
-        pytest.param(['match = { "type" = "S*", "channel.x" = 1, "replace_channel.id" = 2 }'], id="known-fields"),
+        pytest.param(['match = { "type" = "S*", "channel.channelvars.x" = 1, "replace_channel.id" = 2 }'], id="known-fields"),
         pytest.param(["", 'mode = "notify"\nevents = ["*"]\nmatch = { "playback.id" = 2 }'], id="fields-of-any-event"),
         pytest.param(
             ["", 'mode = "notify"\nevents = ["PlaybackStarted"]\nmatch = { "channel.id" = 2 }'], id="the-calls-channel"
@@ -65,6 +65,16 @@ def test_nothing_is_odd(routes: list[str]) -> None:
             ['match = { "chanel.id" = "x" }', ""],
             'routes[0].match."chanel.id": none of the route\'s events has a field `chanel`, did you mean channel?',
             id="no-such-field",
+        ),
+        pytest.param(
+            ['match = { "channel.dialplan.extn" = "x" }', ""],
+            'routes[0].match."channel.dialplan.extn": `channel.dialplan` has no field `extn`, did you mean exten?',
+            id="no-such-field-further-down",
+        ),
+        pytest.param(
+            ['match = { "channel.number" = "x" }', ""],
+            'routes[0].match."channel.number": `channel` has no field `number`, did you mean channel.caller.number?',
+            id="a-field-that-is-further-down",
         ),
         pytest.param(
             ['match = { arg = "x" }', ""], "routes[0].match.arg: none of the route's events has a field `arg`", id="arg"
