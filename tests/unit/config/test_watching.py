@@ -60,7 +60,7 @@ class _Watched:
             while True:
                 edit(text)
                 try:
-                    async with asyncio.timeout(0.5):
+                    async with asyncio.timeout(1.5):
                         await self.seen.get()
                         return
                 except TimeoutError:
@@ -110,6 +110,18 @@ async def test_the_real_watcher_takes_up_new_folders(tmp_path: Path) -> None:
     watched.files.append(second / "key")
     await watched.sees((first / "routes.toml").write_text, "2")
     await watched.sees((second / "key").write_text, "3")
+    await watched.end()
+
+
+async def test_two_edits_within_a_second_are_two(tmp_path: Path) -> None:
+    """The second one counts as well, although the first has just been taken up."""
+    path = tmp_path / "routes.toml"
+    path.write_text("1")
+    watched = _Watched(path)
+    await watched.sees(path.write_text, "2")
+    path.write_text("3")
+    async with asyncio.timeout(_PATIENCE):
+        await watched.seen.get()
     await watched.end()
 
 
