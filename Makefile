@@ -39,10 +39,11 @@ test: $(VENV)/.dev lab check  ## Everything
 	$(BIN)/coverage report
 
 faults: $(VENV)/.dev lab  ## All faults of docs/reliability.md, at full length
-	$(BIN)/pytest tests/faults --full
+	$(BIN)/pytest tests/faults --full --seed $(or $(SEED),1) --report docs/reliability.md
 
 soak: $(VENV)/.dev lab  ## HOURS=1: random faults under load
-	$(BIN)/pytest tests/faults/test_soak.py --full --soak-hours $(or $(HOURS),1)
+	$(BIN)/pytest tests/faults/test_soak.py --full --soak-hours $(or $(HOURS),1) \
+	  --seed $(or $(SEED),1) --report docs/reliability.md
 
 bench: $(VENV)/.dev lab  ## Rivals and hookrouter in one run; writes docs/performance.md
 	$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock matplotlib==3.10.9

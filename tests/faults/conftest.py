@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import random
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rig import report
 
 _spec = importlib.util.spec_from_file_location("asterisk_fixtures", Path(__file__).parents[1] / "asterisk/conftest.py")
 assert _spec
@@ -39,42 +40,40 @@ def rng(seed: int) -> random.Random:
 
 Measured = Callable[[int, str], None]
 _ROWS = pytest.StashKey[dict[tuple[int, str], str]]()
+_FAILED = pytest.StashKey[set[str]]()
 
 
 @pytest.fixture
 def measured(request: pytest.FixtureRequest) -> Measured:
     """Call it with the fault's number and what was measured: a row of docs/reliability.md."""
     rows = request.config.stash.setdefault(_ROWS, {})
+    place = f"{request.path.name}::{request.node.name}"
 
     def tell(fault: int, text: str) -> None:
-        place = f"{request.path.name}::{request.node.name}"
         rows[(fault, place)] = text
         print(f"fault {fault}: {text}")  # noqa: T201
 
     return tell
 
 
-_BEGIN, _END = "<!-- measured -->", "<!-- /measured -->"
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that failed has no row: neither a new one nor the one of an earlier run."""
+    found = yield
+    if found.failed:
+        item.config.stash.setdefault(_FAILED, set()).add(f"{item.path.name}::{item.name}")
+    return found
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Writes what was measured between the marks of `--report`; rows of tests that did not run stay."""
-    path: Path | None = session.config.getoption("--report")
-    rows = session.config.stash.get(_ROWS, {})
-    if path is None or not rows or session.testsfailed:
+    """A full run with `--report` writes its rows between the marks; those of tests that did not run stay."""
+    config = session.config
+    path: Path | None = config.getoption("--report")
+    rows = config.stash.get(_ROWS, {})
+    if path is None or not rows or not config.getoption("--full"):
         return
-    text = path.read_text()
-    head, rest = text.split(_BEGIN)
-    old, tail = rest.split(_END)
-    lines = {
-        (int(found[1]), found[3]): found[2]
-        for found in re.finditer(r"^\| (\d+) \| (.*) \| `(.*)` \|$", old, re.M)
-    }
-    lines |= rows
-    table = "\n| # | measured | test |\n|---|---|---|\n" + "".join(
-        f"| {fault} | {said} | `{place}` |\n" for (fault, place), said in sorted(lines.items())
-    )
-    path.write_text(head + _BEGIN + table + _END + tail)
+    run = f"{datetime.now(UTC):%Y-%m-%d}, {config.getoption('--seed')}"
+    report.write(path, rows, run, config.stash.get(_FAILED, set()))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

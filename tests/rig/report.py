@@ -1,0 +1,65 @@
+"""The table of docs/reliability.md, written by the run that measured it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from lab.asterisk import installed
+
+FAULTS = {
+    1: "the endpoint refuses connections",
+    2: "the endpoint accepts and never ends its answer",
+    3: "an answer of 1 GB, a gzip bomb, JSON nested 100,000 deep",
+    4: "every status from 100 to 599, a malformed status line",
+    5: "the answer is lost after the endpoint has acted",
+    6: "the answer comes after the deadline",
+    7: "the caller hangs up at any moment",
+    8: "the reply to an ARI request is lost, but it was carried out",
+    9: "`kill -9` of the router at any moment",
+    10: "SIGTERM under live calls, a new version starts",
+    11: "the socket to Asterisk is gone, or half open",
+    12: "Asterisk is killed and started in mid-call",
+    13: "another client takes the app",
+    14: "the disk is full or read-only, the store is locked",
+    15: "many notify events wait, and the endpoint comes back",
+    16: "one dead endpoint among many",
+    17: "secrets are rotated under load",
+    18: "routes.toml is edited under load",
+    19: "a burst of events, a burst of calls",
+    20: "a soak with 1, 9, 11 and 12 at random",
+}
+_BEGIN, _END = "<!-- measured -->", "<!-- /measured -->"
+_ROW = re.compile(r"^\| (\d+) \| .*? \| (.*) \| (\S+, \d+) \| `(.*)` \|$", re.M)
+
+Rows = Mapping[tuple[int, str], str]
+
+
+def write(path: Path, rows: Rows, run: str, failed: Collection[str] = ()) -> None:
+    """Rows of other tests stay if they were measured on the same machine and Asterisk; those of `failed` go."""
+    head, rest = path.read_text().split(_BEGIN)
+    old, tail = rest.split(_END)
+    place = where()
+    found: dict[tuple[int, str], tuple[str, str]] = {}
+    if place in old:
+        found = {(int(row[1]), row[4]): (row[2], row[3]) for row in _ROW.finditer(old)}
+    found |= {key: (text, run) for key, text in rows.items()}
+    lines = [
+        f"| {fault} | {FAULTS[fault]} | {text} | {when} | `{test}` |"
+        for (fault, test), (text, when) in sorted(found.items()) if test not in failed
+    ]  # fmt: skip
+    table = ["| # | fault | measured | day, seed | test |", "|---|---|---|---|---|", *lines]
+    path.write_text(f"{head}{_BEGIN}\n{place}\n\n" + "\n".join(table) + f"\n{_END}{tail}")
+
+
+def where() -> str:
+    """The machine, Asterisk and Python that the rows are of."""
+    cpu = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+    root = installed()
+    command = ["asterisk", "-V"] if str(root) == "/" else ["chroot", str(root), "asterisk", "-V"]
+    version = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return f"{version}, Python {platform.python_version()}, {os.cpu_count()} × {cpu[1] if cpu else platform.machine()}."
