@@ -1,4 +1,4 @@
-"""The answer as JSON Schema, made from the definitions that the decoder itself uses.
+"""The answer, and routes.toml with the actions in it, as JSON Schema: from the definitions that the decoders themselves use.
 
 Rule: what an editor or a generator of types shows stands on the property itself: its description is no part of an
 alternative's, and alternatives are not nested.
@@ -15,6 +15,7 @@ import msgspec
 from hookrouter.actions.base import Action, Steps
 from hookrouter.actions.vocabulary import BY_NAME
 from hookrouter.ari.operations import operations
+from hookrouter.config.schema import routes_schema
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _COMMON = ("id", "wait", "onError")
@@ -163,3 +164,21 @@ def actions_schema() -> dict[str, Any]:
         "$ref": "#/$defs/Answer",
         "$defs": definitions,
     }
+
+
+@cache
+def routes_document() -> dict[str, Any]:
+    """JSON Schema 2020-12 of routes.toml, with all that its lists of actions may hold."""
+    definitions = {name: schema for name, schema in actions_schema()["$defs"].items() if name != "Answer"}
+    found: dict[str, Any] = _with_actions(routes_schema())
+    return {**found, "$defs": found["$defs"] | definitions}
+
+
+def _with_actions(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_with_actions(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("required") == ["action"]:
+        return {"$ref": "#/$defs/Action"}
+    return {key: _with_actions(item) for key, item in schema.items()}

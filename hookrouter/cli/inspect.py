@@ -11,10 +11,9 @@ from typing import Any
 import click
 
 from hookrouter.cli.options import FAILED, config_option, load_or_exit
-from hookrouter.config.schema import routes_schema
 from hookrouter.live_check import check_live
 from hookrouter.openapi import openapi_document
-from hookrouter.schemas import actions_schema
+from hookrouter.schemas import actions_schema, routes_document
 
 
 @click.command()
@@ -30,7 +29,7 @@ def check(path: Path, live: bool) -> None:
     click.echo(f"{path}: {len(config.routes)} routes, {len(config.asterisks)} Asterisk: all is well")
 
 
-_SCHEMAS: dict[str, Any] = {"actions": actions_schema, "routes": routes_schema, "openapi": openapi_document}
+_SCHEMAS: dict[str, Any] = {"actions": actions_schema, "routes": routes_document, "openapi": openapi_document}
 
 
 @click.command()

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from click.testing import CliRunner
 
+from hookrouter.cli import main
 from hookrouter.config import parse
 from hookrouter.config import routes as building
 from hookrouter.config.schema import routes_schema
@@ -28,6 +33,31 @@ def script() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("", "", None),
+        ("events =", "evnts =", "'evnts' was unexpected"),
+        ('"StasisEnd"', '"StasisEnds"', '"StasisEnds" is not one of'),
+        ('action = "continue"', 'action = "contniue"', "not valid under any of the schemas"),
+        ('action = "ring"', 'action = "ring", loud = true', ""),  # it finds this one, and says nothing of it
+    ],
+)
+def test_an_editor_checks_the_file(right: str, wrong: str, said: str | None, tmp_path: Path) -> None:
+    """The project's own routes.toml, with the line of the documentation above it, by what editors use (taplo)."""
+    schema = CliRunner().invoke(main, ["schema", "routes"])
+    (tmp_path / "routes.schema.json").write_text(schema.stdout)
+    (line,) = [block for block in _BLOCKS if block.startswith("#:schema")]
+    text = (_ROOT / "routes.toml").read_text()
+    assert right in text
+    (tmp_path / "routes.toml").write_text(line + (text.replace(right, wrong) if right else text))
+    taplo = shutil.which("taplo", path=str(Path(sys.executable).parent))
+    assert taplo is not None
+    found = subprocess.run([taplo, "lint", "routes.toml"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (found.returncode == 0) is (said is None), found.stderr
+    assert (said or "") in found.stderr
 
 
 def test_the_tables_are_those_of_the_schema(script: ModuleType) -> None:
