@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from hookrouter.cli.options import FAILED, config_option, load_or_exit
+from hookrouter.cli.options import FAILED, config_file, load_or_exit
 from hookrouter.live_check import check_live
 from hookrouter.openapi import openapi_document
 from hookrouter.schemas import actions_schema, routes_document
 
 
 @click.command()
-@config_option
+@config_file
 @click.option("--live", is_flag=True, help="Also asks every Asterisk and every endpoint.")
 def check(path: Path, live: bool) -> None:
     """Says all that is wrong with routes.toml; starts nothing."""

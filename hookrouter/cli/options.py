@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -17,18 +18,29 @@ FAILED = 1
 WRONG_USAGE = 2
 
 
-def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`-c routes.toml`, else HOOKROUTER_CONFIG, else ./routes.toml."""
-    return click.option(
-        "-c",
-        "--config",
-        "path",
-        type=click.Path(path_type=Path),
-        envvar="HOOKROUTER_CONFIG",
-        default=Path("routes.toml"),
-        show_default=True,
-        help="The configuration file.",
-    )(command)
+config_option = click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    envvar="HOOKROUTER_CONFIG",
+    default=Path("routes.toml"),
+    show_default=True,
+    help="The configuration file.",
+)
+"""`-c routes.toml`, else HOOKROUTER_CONFIG, else ./routes.toml."""
+
+
+def config_file(command: Callable[..., Any]) -> Callable[..., Any]:
+    """As `config_option`, and the file may also be named without `-c`."""
+
+    @click.argument("file", required=False, type=click.Path(path_type=Path))
+    @config_option
+    @functools.wraps(command)
+    def with_path(file: Path | None, path: Path, **others: Any) -> Any:
+        return command(path=file or path, **others)
+
+    return with_path
 
 
 def load_or_exit(path: Path) -> Config:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import click
 
-from hookrouter.cli.options import FAILED, config_option, load_or_exit, refuse
+from hookrouter.cli.options import FAILED, config_file, load_or_exit, refuse
 from hookrouter.config import Config, load
 from hookrouter.errors import ConfigurationError, StoreError
 from hookrouter.facts import Facts, Warned
@@ -23,7 +23,7 @@ from hookrouter.telemetry.logs import Level, Log
 
 
 @click.command()
-@config_option
+@config_file
 @click.option("--log", type=click.Choice(["text", "json"]), envvar="HOOKROUTER_LOG", default="text", show_default=True)
 @click.option(
     "--level", type=click.Choice(["debug", "info", "warning", "error"]), envvar="HOOKROUTER_LOG_LEVEL", default="info"
