@@ -273,7 +273,10 @@ class Service:
             endpoint = msgspec.structs.replace(endpoint, url=delivery.url)
         message = Message(delivery.id, delivery.type, delivery.body, "notify", delivery.call, route.name)
         timeout = endpoint.timeout if route.mode == "notify" else max(endpoint.timeout, _NOTIFY_TIMEOUT)
-        return await self._sender.attempt(endpoint, message, number, timeout, None)
+        attempt = await self._sender.attempt(endpoint, message, number, timeout, None)
+        if attempt.stale:  # the endpoint had closed the kept connection: that says nothing of the endpoint
+            attempt = await self._sender.attempt(endpoint, message, number, timeout, None)
+        return attempt
 
     # ---- what the web asks for (hookrouter.web.app.Router) ----------------------------------------------------
 
