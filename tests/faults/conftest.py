@@ -76,11 +76,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     report.write(path, rows, run, config.stash.get(_FAILED, set()))
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """The soak is only there with `--soak-hours`."""
-    return True if collection_path.name == "test_soak.py" and not config.getoption("--soak-hours") else None
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/faults" in str(item.path):

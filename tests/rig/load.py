@@ -8,6 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
+
 from rig.endpoint import Delivery, Endpoint
 from rig.ledger import changed_bodies, incomplete, twice
 from rig.pbx import Caller, Pbx
@@ -84,7 +86,7 @@ class Load:
     async def _press(self, call: Caller) -> None:
         try:
             await call.press(str(self.rng.randrange(100, 999)))
-        except (TimeoutError, AssertionError):
+        except (TimeoutError, AssertionError, aiohttp.ClientError):
             pass
 
     def played(self, call: str, type: str = "PlaybackStarted") -> list[str]:
@@ -102,11 +104,11 @@ class Load:
             await call.hangup()
         return len(found)
 
-    async def ended(self, timeout: float = 30.0) -> None:
+    async def ended(self, timeout: float = 30.0, type: str = "CallEnded") -> None:
         """Waits until every call was told to be over and is gone from Asterisk."""
         for call, kind in self.calls.items():
             try:
-                await self.endpoint.wait("CallEnded", call=call, timeout=timeout)
+                await self.endpoint.wait(type, call=call, timeout=timeout)
             except TimeoutError:
                 came = [delivery.type for delivery in self.endpoint.received if delivery.call == call]
                 raise TimeoutError(f"{kind} {call} has not ended; came: {came}, heard {self.played(call)}") from None
@@ -119,20 +121,25 @@ class Load:
         broken = incomplete(received, self.calls, ["StasisStart", "StasisEnd", "CallEnded"])
         broken += changed_bodies(received)
         broken += twice(proxy) if proxy else []
-        skipped = 0
+        broken += self.heard_wrong()
+        for call, kind in self.calls.items():
+            if kind in RESULT and not self.endpoint.of("ActionFailed", call):
+                broken += incomplete(received, [call], [RESULT[kind]])
+        assert not broken, "\n".join(broken)
+        return sum(len(HEARD[kind]) - len(self.played(call)) for call, kind in self.calls.items())
+
+    def heard_wrong(self) -> list[str]:
+        """What callers heard twice or out of order, what was recorded or bridged twice."""
+        broken = []
         for call, kind in self.calls.items():
             heard, wanted = self.played(call), HEARD[kind]
             if not _in_order(heard, wanted):
                 broken.append(f"{kind} {call} heard {heard}, wanted {wanted}")
-            skipped += len(wanted) - len(heard)
-            if kind in RESULT and not self.endpoint.of("ActionFailed", call):
-                broken += incomplete(received, [call], [RESULT[kind]])
             for type in ("RecordingStarted", "ChannelEnteredBridge"):
                 count = Counter(map(_of, [e for e in self.pbx.events if e["type"] == type]))[call]
                 if count > 1:
                     broken.append(f"{type} of {call}: {count} times")
-        assert not broken, "\n".join(broken)
-        return skipped
+        return broken
 
 
 def _of(event: dict[str, Any]) -> str:
