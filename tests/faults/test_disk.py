@@ -97,3 +97,42 @@ async def test_a_store_that_somebody_holds_is_waited_for(
         router.kill()
     assert waited > seconds - 0.5
     measured(14, f"store locked for {seconds:g} s at the start: ready after {waited:.1f} s, and takes calls")
+
+
+async def test_nobody_can_hold_the_store_of_a_running_router(
+    asterisk: Asterisk, app: str, endpoint: Endpoint, pbx: Pbx, tmp_path: Path, full: bool, measured: Measured
+) -> None:
+    """Another program that tries to lock it is refused, again and again, and no call notices."""
+    count = 50 if full else 5
+    endpoint.answers["StasisStart"] = [[ANSWER, HANGUP]]
+    async with RouterProcess(tmp_path, asterisk.url, app, route(endpoint.url, events=EVENTS)) as router:
+        with contextlib.closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None, timeout=0)) as other:
+            for _ in range(count):
+                call = await pbx.call(app)
+                for statement in ("BEGIN EXCLUSIVE", "SELECT count(*) FROM sqlite_master"):
+                    with pytest.raises(sqlite3.OperationalError, match="locked"):
+                        other.execute(statement)
+                await endpoint.wait("CallEnded", call=call.id)
+        assert await router.metric("hookrouter_journal_failures_total") == 0
+    measured(14, f"another program tries to lock the store of a running router: refused {2 * count} times under {count} calls")
+
+
+async def test_a_read_only_disk_is_told_at_the_start(
+    asterisk: Asterisk, app: str, endpoint: Endpoint, tmp_path: Path, small_disk: Path, measured: Measured
+) -> None:
+    """The router does not begin to take calls that it could not remember: it ends at once and names the file."""
+    store = f"sqlite:///{small_disk}/state.db"
+    router = RouterProcess(tmp_path, asterisk.url, app, route(endpoint.url), store=store)
+    async with router:
+        pass
+    await asyncio.to_thread(subprocess.run, ["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    began = time.monotonic()
+    router.start()
+    assert router.process is not None
+    status = await asyncio.to_thread(router.process.wait, 10)
+    seconds = time.monotonic() - began
+    assert status == 1
+    told = router.log.read_text().splitlines()[-1]
+    assert str(small_disk / "state.db") in told
+    assert "Read-only" in told
+    measured(14, f"read-only disk at the start: ends with status 1 after {seconds:.1f} s and names the file")

@@ -21,14 +21,6 @@ LONG = {"action": "play", "media": "sound:vm-options"}  # some seconds
 HELLO = {"action": "play", "media": "sound:hello-world"}
 
 
-async def watch(pbx: Pbx, call: Caller) -> None:
-    """Playback events of the call's channel come to the test too."""
-    status, body = await pbx.ari(
-        "POST", f"applications/{pbx.hand}/subscription", eventSource=f"channel:{call.id}"
-    )
-    assert status == 200, body
-
-
 def played(pbx: Pbx, call: Caller, type: str = "PlaybackStarted") -> list[str]:
     target = f"channel:{call.id}"
     return [e["playback"]["media_uri"] for e in pbx.events if e["type"] == type and e["playback"]["target_uri"] == target]
@@ -51,7 +43,7 @@ async def test_a_prompt_that_plays_is_waited_for_and_not_played_again(
     endpoint.answers["StasisStart"] = [[ANSWER, SOON, LONG, HELLO, HANGUP]]
     async with process(tmp_path, asterisk, app, endpoint) as router:
         call = await pbx.call(app)
-        await watch(pbx, call)
+        await pbx.subscribe(call.id)
         await until(lambda: len(played(pbx, call)) == 1)
         router.kill()
         router.start()
@@ -72,7 +64,7 @@ async def test_a_prompt_that_ended_while_we_were_dead_is_followed_by_the_next_ac
     endpoint.answers["StasisStart"] = [[ANSWER, SOON, HELLO, {"action": "pause", "seconds": 0.2}, HANGUP]]
     async with process(tmp_path, asterisk, app, endpoint) as router:
         call = await pbx.call(app)
-        await watch(pbx, call)
+        await pbx.subscribe(call.id)
         await until(lambda: len(played(pbx, call)) == 1)
         router.kill()
         await until(lambda: len(played(pbx, call, "PlaybackFinished")) == 1)
@@ -98,7 +90,7 @@ async def test_an_answer_that_was_on_its_way_is_asked_for_again_with_the_same_id
     endpoint.answers["StasisStart"] = slow
     async with process(tmp_path, asterisk, app, endpoint) as router:
         call = await pbx.call(app)
-        await watch(pbx, call)
+        await pbx.subscribe(call.id)
         await thinking.wait()
         router.kill()
         router.start()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from hookrouter.ari.events import event_id
@@ -71,6 +72,15 @@ def twice(proxy: Proxy) -> list[str]:
                 if key in params and (what in _MAKES or (path.startswith("channels") and path.count("/") < 2)):
                     counts[(what, key, params[key])] += 1
     return [f"{key} times {count}" for key, count in counts.items() if count > 1]
+
+
+def done_twice(events: Iterable[dict[str, Any]]) -> list[str]:
+    """Law 2, by what Asterisk did: a playback of one sound, or a recording, that began more than once under one id."""
+    began = Counter(
+        event["playback"]["id"] if event["type"] == "PlaybackStarted" else event["recording"]["name"]
+        for event in events if event["type"] in ("PlaybackStarted", "RecordingStarted")
+    )  # fmt: skip
+    return [f"{id} began {count} times" for id, count in began.items() if count > 1]
 
 
 def silent(proxy: Proxy, deadline: float, since: int = 0) -> list[str]:

@@ -74,10 +74,7 @@ class Load:
         call = await self.pbx.call(self.app, args=f"{kind},{name}")
         self.calls[call.id] = kind
         self.callers.append(call)
-        status, body = await self.pbx.ari(
-            "POST", f"applications/{self.pbx.hand}/subscription", eventSource=f"channel:{call.id}"
-        )
-        assert status in (200, 422), body
+        await self.pbx.subscribe(call.id)
         if kind == "gather":
             task = asyncio.create_task(self._press(call))
             self.tasks.add(task)

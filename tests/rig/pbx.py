@@ -83,6 +83,12 @@ class Pbx:
         assert status == 200, (status, body)
         return Caller(self, f"{id}-in", f"{id}-far")
 
+    async def subscribe(self, channel: str) -> None:
+        """Events of that channel come to the test too."""
+        source = f"channel:{channel}"
+        status, body = await self.ari("POST", f"applications/{self.hand}/subscription", eventSource=source)
+        assert status in (200, 422), body  # 422: it has gone already
+
     async def channels(self) -> set[str]:
         return {channel["id"] for channel in (await self.ari("GET", "channels"))[1]}
 
