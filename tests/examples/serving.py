@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -108,11 +109,17 @@ def _node_red(port: int, folder: Path) -> list[str]:
     return ["node", program, "--userDir", str(folder), "--settings", str(folder / "settings.js"), str(folder / "flow.json")]
 
 
+def _n8n(port: int, folder: Path) -> list[str]:
+    """Not n8n itself: its nodes as tests/examples/n8n.mjs knows them. The secret of the route as plain text."""
+    key = base64.b64decode(SECRET.removeprefix("whsec_")).decode()
+    return ["node", str(Path(__file__).parent / "n8n.mjs"), str(EXAMPLES / "n8n" / "workflow.json"), str(port), key]
+
+
 COMMANDS: dict[str, Callable[[int, Path], list[str]]] = {
     "python": _python, "node": _node, "php": _php, "go": _go, "ruby": _ruby, "java": _java, "shell": _shell,
-    "typescript": _typescript, "node-red": _node_red,
+    "typescript": _typescript, "node-red": _node_red, "n8n": _n8n,
 }  # fmt: skip
-PATHS = {"shell": "cgi-bin/ivr.sh", "node-red": "calls"}
+PATHS = {"shell": "cgi-bin/ivr.sh", "node-red": "calls", "n8n": "webhook/calls"}
 READY = {"node-red": "Started flows"}  # it takes connections before
 
 
