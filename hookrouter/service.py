@@ -42,7 +42,7 @@ from hookrouter.routing.endpoint import NO_ROUTE, Route
 from hookrouter.speech import Speech
 from hookrouter.store import Retention, Store, open_store
 from hookrouter.telemetry.metrics import Metrics
-from hookrouter.telemetry.timeline import Timelines
+from hookrouter.telemetry.timeline import Timelines, read_summary
 from hookrouter.web.app import create_app, sse
 
 NEEDED_EVENTS = frozenset(
@@ -306,8 +306,7 @@ class Service:
             return _described(live) | {"timeline": self.timelines.of(id)}
         for finished in await self.store.recent_calls(1000):
             if finished.call_id == id:
-                found: dict[str, Any] = msgspec.json.decode(finished.summary)
-                return found
+                return read_summary(finished.summary)
         return None
 
     def act(self, id: str, answer: bytes) -> bool:

@@ -73,10 +73,10 @@ class Journal(Protocol):
         """Adds an entry to the call's timeline; kept for a while after the call (see `Retention`)."""
         ...
 
-    def committed(self, done: Committed, *, soon: bool = True) -> None:
+    def committed(self, done: Committed, *, within: float = 0.0) -> None:
         """Calls `done` in the event loop once all that was handed over before is on disk; else with the error.
 
-        `soon` false: nobody is in a hurry, it is written with what others wait for, or a moment later. Callbacks come
+        `within`: how many seconds the write may wait for that of somebody who is in more of a hurry. Callbacks come
         in the order in which they were asked for. Where nothing is left to write, or the disk is already known to
         refuse, `done` is called before this returns; it may hand over more.
         """

@@ -4,7 +4,8 @@ Rules:
 - One input at a time per call, in the turn of the loop in which it comes; nothing here awaits between input and state.
 - What is not harmless to repeat is done only after the state that knows of it is on disk. What is harmless may go first,
   but never before what the same call asked for earlier. To deliver an event that is on disk is harmless: it has one id.
-- Nobody is on the line of a call that has ended: its writes wait for those of others.
+- Writes wait for those of others where nobody on the line waits for them: the call has ended, or the event is one that
+  only tells what has happened anyway.
 - A failing disk does not stop live calls: the journal says so, and the effects follow all the same.
 """
 
@@ -46,6 +47,14 @@ from hookrouter.errors import StoreError
 from hookrouter.facts import Facts, Warned
 
 _HARMLESS = frozenset({Repeat.SAFE, Repeat.GONE_IS_DONE})
+_ENDED_WITHIN = 0.05
+_TOLD_WITHIN = 0.01
+_TELLING = frozenset(
+    {
+        "ChannelVarset", "ChannelStateChange", "ChannelHangupRequest", "ChannelDialplan", "ChannelCallerId",
+        "ChannelConnectedLine", "ChannelCreated", "ChannelDestroyed", "PlaybackStarted", "RecordingStarted",
+    }
+)  # fmt: skip
 
 
 class Ari(Protocol):
@@ -125,7 +134,7 @@ class Runner:
             put = turn.put
             live.unsaved.update(put)
             self._carry_out(live, turn.effects)
-            self._journal.committed(lambda error: live.unsaved.difference_update(put), soon=False)
+            self._journal.committed(lambda error: live.unsaved.difference_update(put), within=_ENDED_WITHIN)
         else:
             self._carry_out(live, turn.effects)
 
@@ -214,7 +223,8 @@ class Runner:
             for _ in range(count):
                 self._do(live, live.queue.popleft())
 
-        self._journal.committed(on_disk, soon=not live.call.ended)
+        within = _ENDED_WITHIN if live.call.ended else min(map(_patience, effects))
+        self._journal.committed(on_disk, within=within)
 
     def _do(self, live: Live, effect: Effect) -> None:
         if self.stopping:
@@ -282,6 +292,11 @@ class Runner:
             ]  # fmt: skip
         for target in targets:
             self.turn(target, lambda turn: turn.on_signal(signal.name, signal.data))
+
+
+def _patience(effect: Effect) -> float:
+    """How many seconds it may wait for somebody else's write."""
+    return _TOLD_WITHIN if isinstance(effect, Send) and effect.outgoing.type in _TELLING else 0.0
 
 
 def _harmless(live: Live, effect: Effect) -> bool:

@@ -34,7 +34,7 @@ class Buffer:
         self.added_bytes = 0
         self.progress: list[Progress] = []
         self.waiters: list[Committed] = []
-        self.pressing = False  # whether one of the waiters is in a hurry
+        self.due = float("inf")  # when the first of the waiters wants it written, in the loop's time
 
     def __bool__(self) -> bool:
         """Whether there is something to write."""

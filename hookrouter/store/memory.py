@@ -78,7 +78,7 @@ class MemoryStore:
             oldest = next(iter(self._timelines))
             self._entries -= len(self._timelines.pop(oldest))
 
-    def committed(self, done: Committed, *, soon: bool = True) -> None:
+    def committed(self, done: Committed, *, within: float = 0.0) -> None:
         done(None)
 
     async def settled(self) -> None:

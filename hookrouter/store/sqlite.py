@@ -71,7 +71,7 @@ class SqliteStore:
         self._buffer = Buffer()
         self._flying: Buffer | None = None  # the batch that is being written
         self._scheduled: asyncio.Handle | None = None
-        self._pressing = False  # whether somebody waits for the write that is scheduled
+        self._due = 0.0  # when the write that is scheduled begins, in the loop's time
         self._next_flush = 0.0
         self._failure: StoreError | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -139,14 +139,12 @@ class SqliteStore:
         if self._scheduled is None:
             self._schedule()
 
-    def committed(self, done: Committed, *, soon: bool = True) -> None:
+    def committed(self, done: Committed, *, within: float = 0.0) -> None:
         if self._failure is not None:
             done(self._failure)
         elif self._buffer:
             self._buffer.waiters.append(done)
-            self._buffer.pressing = self._buffer.pressing or soon
-            if soon and not self._pressing:
-                self._schedule(pressing=True)
+            self._schedule(within)
         elif self._flying is not None:
             self._flying.waiters.append(done)
         else:
@@ -185,7 +183,7 @@ class SqliteStore:
         adding = Adding(tuple(deliveries), strict, done)
         if self._failure is None:
             self._buffer.add(adding)
-            self._schedule(pressing=True)
+            self._schedule(0.0)
             return
         buffer = self._buffer
         kept = buffer.added_count < MOST_WAITING and buffer.added_bytes < MOST_WAITING_BYTES
@@ -225,31 +223,32 @@ class SqliteStore:
 
     # -- group commit
 
-    def _schedule(self, *, pressing: bool = False) -> None:
+    def _schedule(self, within: float = LAZY_DELAY) -> None:
         """One write for all that is handed over until then; nothing while one runs or is to be retried."""
-        if self._flying is not None or self._failure is not None or self._pressing:
+        now = self._loop.time()
+        due = self._buffer.due = min(self._buffer.due, now + within)
+        if self._flying is not None or self._failure is not None:
             return
+        due = max(due, self._next_flush)
         if self._scheduled is not None:
-            if not pressing:
+            if due >= self._due:
                 return
             self._scheduled.cancel()
-        self._pressing = pressing
-        if not pressing:
-            self._scheduled = self._loop.call_later(LAZY_DELAY, self._flush)
-        elif self._loop.time() < self._next_flush:
-            self._scheduled = self._loop.call_at(self._next_flush, self._flush)
-        else:
+        self._due = due
+        if due <= now:
             self._scheduled = self._loop.call_soon(self._flush)
+        else:
+            self._scheduled = self._loop.call_at(due, self._flush)
 
     def _schedule_rest(self) -> None:
         """What came while a write ran."""
         if self._buffer:
-            self._schedule(pressing=self._buffer.pressing or bool(self._buffer.adds))
+            self._schedule()
 
     def _flush(self) -> None:
         if self._scheduled is not None:
             self._scheduled.cancel()
-        self._scheduled, self._pressing = None, False
+        self._scheduled = None
         if self._flying is not None or self._closed:
             return
         if not self._buffer:

@@ -1,10 +1,14 @@
-"""What happened in each call, for people: kept in memory while it lives, and with its summary when it is over."""
+"""What happened in each call, for people: kept in memory while it lives, and with its summary when it is over.
+
+A summary is written for every call and hardly ever read: facts are kept in it as bare values, and named when it is.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from hookrouter.calls.journal import Journal
 from hookrouter.clock import Clock
@@ -21,7 +25,12 @@ from hookrouter.facts import (
 )
 
 _MOST_ENTRIES = 500
-_KEPT = (CallStarted, EventReceived, DeliveryAttempted, DeliveryFinished, ActionFinished, FallbackTaken, Warned)
+_KEPT: dict[type[Fact], str] = {
+    kind: kind.__name__
+    for kind in (CallStarted, EventReceived, DeliveryAttempted, DeliveryFinished, ActionFinished, FallbackTaken, Warned)
+}
+_FIELDS = {name: kind.__struct_fields__ for kind, name in _KEPT.items()}
+_encode = msgspec.json.Encoder().encode
 
 
 class Timelines:
@@ -38,11 +47,19 @@ class Timelines:
 
     def of(self, call: str) -> list[dict[str, Any]]:
         """The entries of a live call, the first one first."""
-        return [_entry(at, fact) for at, fact in self._calls.get(call, [])]
+        return [_entry(at, _KEPT[type(fact)], *astuple(fact)) for at, fact in self._calls.get(call, [])]
 
     def observe(self, fact: Fact) -> None:
-        if isinstance(fact, CallFinished):
-            entries = self._calls.pop(fact.call, [])
+        kind = type(fact)
+        if kind in _KEPT:
+            call: str = fact.call  # type: ignore[attr-defined]  # each of them has it
+            entries = self._calls.get(call)
+            if kind is CallStarted:
+                self._calls[call] = [(self._clock.now(), fact)]
+            elif entries is not None and len(entries) < _MOST_ENTRIES:
+                entries.append((self._clock.now(), fact))
+        elif isinstance(fact, CallFinished):
+            kept = self._calls.pop(fact.call, [])
             ended_at = self._clock.now()
             summary = {
                 "id": fact.call,
@@ -52,21 +69,22 @@ class Timelines:
                 "seconds": round(fact.seconds, 3),
                 "ended_at": ended_at,
                 "ended": True,
-                "timeline": [_entry(at, entry) for at, entry in entries],
+                "timeline": [(at, _KEPT[type(entry)], *astuple(entry)) for at, entry in kept],
             }
-            self._journal.finish_call(fact.call, fact.asterisk, ended_at, msgspec.json.encode(summary))
-        elif isinstance(fact, _KEPT) and fact.call:
-            entries = self._calls.get(fact.call, [])
-            if isinstance(fact, CallStarted):
-                self._calls[fact.call] = [(self._clock.now(), fact)]
-            elif fact.call in self._calls and len(entries) < _MOST_ENTRIES:
-                entries.append((self._clock.now(), fact))
+            self._journal.finish_call(fact.call, fact.asterisk, ended_at, _encode(summary))
 
 
-def _entry(at: float, fact: Fact) -> dict[str, Any]:
+def read_summary(summary: bytes) -> dict[str, Any]:
+    """A finished call as it is shown, from what was kept of it."""
+    found: dict[str, Any] = msgspec.json.decode(summary)
+    found["timeline"] = [_entry(*entry) for entry in found["timeline"]]
+    return found
+
+
+def _entry(at: float, what: str, *values: Any) -> dict[str, Any]:
     fields = {
         name: value
-        for name in fact.__struct_fields__
-        if name != "call" and (value := getattr(fact, name)) not in (None, "", (), {}) and not isinstance(value, bytes)
+        for name, value in zip(_FIELDS[what], values, strict=False)
+        if name != "call" and value not in (None, "", (), [], {})
     }
-    return {"at": round(at, 4), "what": type(fact).__name__, **fields}
+    return {"at": round(at, 4), "what": what, **fields}
