@@ -19,6 +19,7 @@ import websockets.exceptions
 
 from hookrouter import __version__
 from hookrouter.ari.events import Head
+from hookrouter.ari.frames import Connection
 from hookrouter.ari.operations import HttpRequest
 from hookrouter.ari.protocol import RestResponse, decode_message, encode_request
 from hookrouter.errors import AriFateUnknown, AriUnreachable
@@ -44,6 +45,7 @@ async def connect(url: str, headers: list[tuple[str, str]], open_timeout: float 
     """Opens a socket to Asterisk. Raises OSError, TimeoutError or websockets' exceptions (InvalidStatus: refused)."""
     connection = await websockets.asyncio.client.connect(
         url,
+        create_connection=Connection,
         additional_headers=headers,
         user_agent_header=f"hookrouter/{__version__}",
         compression=None,
@@ -55,28 +57,27 @@ async def connect(url: str, headers: list[tuple[str, str]], open_timeout: float 
         ping_timeout=_PING_TIMEOUT,
         close_timeout=1,
     )
+    assert isinstance(connection, Connection)
     return ClientDuplex(connection)
 
 
 class ClientDuplex:
-    """The websockets library's connection as a Duplex: bytes in and out, every end a ConnectionError."""
+    """A connection as a Duplex: bytes in and out, every end a ConnectionError."""
 
-    def __init__(self, connection: websockets.asyncio.client.ClientConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._recv: Any = connection.recv
 
     async def recv(self) -> bytes:
         """The next message. Raises ConnectionError (PingTimeout) when the socket has ended."""
         try:
-            message: bytes = await self._recv(decode=False)
+            return await self._connection.receive()
         except websockets.exceptions.ConnectionClosed as error:
             raise _ended(error) from None
-        return message
 
     async def send(self, data: bytes) -> None:
         """Sends one text message. Raises ConnectionError when the socket has ended."""
         try:
-            await self._connection.send(data, text=True)
+            await self._connection.post(data)
         except websockets.exceptions.ConnectionClosed as error:
             raise _ended(error) from None
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import websockets.asyncio.server
+import websockets.exceptions
 from lab.asterisk import Asterisk, free_port
 from rig.pbx import Pbx
 
@@ -19,7 +20,6 @@ from hookrouter.ari.client import AriClient, Connected
 from hookrouter.ari.events import Head
 from hookrouter.ari.operations import Request
 from hookrouter.ari.settings import AsteriskSettings
-from hookrouter.ari.websocket import ClientDuplex
 from hookrouter.clock import SystemClock
 from hookrouter.facts import AriLost, AriReplaced, AriRequested, Fact, Facts, Warned
 from hookrouter.http import Http
@@ -241,6 +241,25 @@ async def test_subscriptions_last_over_a_lost_socket(asterisk: Asterisk, app: st
 # ---- Asterisk connects to us
 
 
+class Served:
+    """The server's end of a socket, as a Duplex."""
+
+    def __init__(self, connection: websockets.asyncio.server.ServerConnection) -> None:
+        self.connection = connection
+
+    async def recv(self) -> bytes:
+        try:
+            return await self.connection.recv(decode=False)
+        except websockets.exceptions.ConnectionClosed as error:
+            raise ConnectionError(str(error)) from None
+
+    async def send(self, data: bytes) -> None:
+        await self.connection.send(data, text=True)
+
+    async def close(self) -> None:
+        await self.connection.close()
+
+
 @asynccontextmanager
 async def listening(port: int, *apps: str) -> AsyncIterator[Client]:
     """A client in listen mode, without HTTP."""
@@ -249,7 +268,7 @@ async def listening(port: int, *apps: str) -> AsyncIterator[Client]:
 
     async def serve(connection: Any) -> None:
         assert connection.request.headers["authorization"].startswith("Basic ")
-        await client.ari.accept(ClientDuplex(connection))
+        await client.ari.accept(Served(connection))
 
     server = await websockets.asyncio.server.serve(
         serve, "127.0.0.1", port, subprotocols=["ari"], compression=None, max_queue=None, close_timeout=1  # type: ignore[list-item]
