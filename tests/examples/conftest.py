@@ -14,7 +14,7 @@ from rig.pbx import Pbx
 from hookrouter.simulator import Simulator
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Served]]:
     """The sample in this language; started by the first who asks."""
     running: dict[str, Served] = {}
@@ -29,12 +29,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
         one.stop()
 
 
-@pytest.fixture(scope="session", params=list(COMMANDS))
+@pytest.fixture(scope="module", params=list(COMMANDS))
 def ivr(request: pytest.FixtureRequest, served: Callable[[str], Served]) -> Served:
     return served(request.param)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def asterisk() -> Iterator[Asterisk]:
     """Fails under CI, skips elsewhere, with the remedy."""
     if installed() is None:
