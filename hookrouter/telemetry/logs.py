@@ -48,16 +48,19 @@ NAMES: dict[type[Fact], tuple[str, Level]] = {
 }
 
 
+_FAILED: dict[type[Fact], Callable[[Any], bool]] = {
+    f.ActionFinished: lambda fact: fact.outcome == "failed",
+    f.DeliveryAttempted: lambda fact: fact.status is None or fact.status >= 300,
+    f.DeliveryFinished: lambda fact: fact.outcome in ("unanswered", "dead", "dropped"),
+}
+
+
 def _level(fact: Fact) -> tuple[str, Level]:
     """A failure is a warning whatever its kind."""
-    name, level = NAMES.get(type(fact)) or (_dotted(type(fact).__name__), "info")
-    if isinstance(fact, f.ActionFinished) and fact.outcome == "failed":
-        return name, "warning"
-    if isinstance(fact, f.DeliveryAttempted) and (fact.status is None or fact.status >= 300):
-        return name, "warning"
-    if isinstance(fact, f.DeliveryFinished) and fact.outcome in ("unanswered", "dead", "dropped"):
-        return name, "warning"
-    return name, level
+    kind = type(fact)
+    name, level = NAMES.get(kind) or (_dotted(kind.__name__), "info")
+    failed = _FAILED.get(kind)
+    return name, "warning" if failed is not None and failed(fact) else level
 
 
 def _dotted(name: str) -> str:

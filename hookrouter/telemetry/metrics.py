@@ -1,20 +1,68 @@
 """Facts as Prometheus metrics; an observer like any other. Every metric is documented in docs/operations.md.
 
-Children of labelled metrics are bound once and kept: an increment costs about a microsecond.
+What is counted for every event is counted in plain dictionaries; what Prometheus wants of them is made when it asks.
 """
 
 from __future__ import annotations
 
-from collections import Counter as Counts
-from collections.abc import Callable
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 from hookrouter import facts as f
 from hookrouter.facts import Fact
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Counts(Collector):
+    """A counter by its labels' values."""
+
+    def __init__(self, name: str, text: str, labels: list[str], *, registry: CollectorRegistry) -> None:
+        self._family = (name, text, labels)
+        self.of: defaultdict[tuple[str, ...], int] = defaultdict(int)
+        registry.register(self)
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        name, text, labels = self._family
+        family = CounterMetricFamily(name, text, labels=labels)
+        for values, count in self.of.items():
+            family.add_metric(values, count)
+        yield family
+
+
+class Durations(Collector):
+    """A histogram by its one label's value. `buckets`: upper bounds in seconds, ascending."""
+
+    def __init__(
+        self, name: str, text: str, labels: list[str], *, buckets: Sequence[float], registry: CollectorRegistry
+    ) -> None:
+        self._family = (name, text, labels)
+        self._buckets = buckets
+        self._of: dict[str, list[float]] = {}  # how many in each bucket, those above all of them, their sum
+        registry.register(self)
+
+    def add(self, value: str, seconds: float) -> None:
+        found = self._of.get(value)
+        if found is None:
+            found = self._of[value] = [0] * (len(self._buckets) + 1) + [0.0]
+        found[bisect_left(self._buckets, seconds)] += 1
+        found[-1] += seconds
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        name, text, labels = self._family
+        family = HistogramMetricFamily(name, text, labels=labels)
+        bounds = [*(str(float(bound)) for bound in self._buckets), "+Inf"]
+        for value, (*counts, total) in self._of.items():
+            family.add_metric([value], list(zip(bounds, accumulate(counts), strict=True)), total)
+        yield family
 
 
 class Metrics:
@@ -25,52 +73,51 @@ class Metrics:
         self.connected = Gauge(
             "hookrouter_ari_connected", "1 while the Asterisk is connected.", ["asterisk"], registry=r
         )
-        self.reconnects = Counter(
+        self.reconnects = Counts(
             "hookrouter_ari_connections_lost", "Event sockets that ended.", ["asterisk", "reason"], registry=r
         )
-        self.replaced = Counter(
+        self.replaced = Counts(
             "hookrouter_ari_replaced", "Times another client took the app: an alarm.", ["asterisk"], registry=r
         )
-        self.events = Counter("hookrouter_events", "ARI events received.", ["asterisk", "type"], registry=r)
-        self.requests = Counter(
+        self.events = Counts("hookrouter_events", "ARI events received.", ["asterisk", "type"], registry=r)
+        self.requests = Counts(
             "hookrouter_ari_requests", "ARI requests by what came of them.", ["operation", "status"], registry=r
         )
-        self.request_seconds = Histogram(
+        self.request_seconds = Durations(
             "hookrouter_ari_request_seconds", "Duration of ARI requests.", ["transport"], buckets=_SECONDS, registry=r
         )
         self.calls = Gauge("hookrouter_calls", "Live calls.", ["route"], registry=r)
-        self.calls_started = Counter("hookrouter_calls_started", "Calls that entered an app.", ["route"], registry=r)
-        self.call_seconds = Histogram(
+        self.calls_started = Counts("hookrouter_calls_started", "Calls that entered an app.", ["route"], registry=r)
+        self.call_seconds = Durations(
             "hookrouter_call_seconds",
             "Duration of calls.",
             ["route"],
             buckets=(1, 5, 15, 60, 300, 1800, 7200),
             registry=r,
         )
-        self.actions = Counter("hookrouter_actions", "Actions by outcome.", ["verb", "outcome"], registry=r)
-        self.attempts = Counter(
+        self.actions = Counts("hookrouter_actions", "Actions by outcome.", ["verb", "outcome"], registry=r)
+        self.attempts = Counts(
             "hookrouter_delivery_attempts", "HTTP attempts.", ["route", "kind", "result"], registry=r
         )
-        self.attempt_seconds = Histogram(
+        self.attempt_seconds = Durations(
             "hookrouter_delivery_attempt_seconds", "Duration of HTTP attempts.", ["route"], buckets=_SECONDS, registry=r
         )
-        self.deliveries = Counter(
+        self.deliveries = Counts(
             "hookrouter_deliveries", "Deliveries by outcome.", ["route", "kind", "outcome"], registry=r
         )
-        self.fallbacks = Counter("hookrouter_fallbacks", "Fallbacks taken.", ["route", "kind"], registry=r)
-        self.late = Counter("hookrouter_late_answers", "Answers thrown away as too late.", ["route"], registry=r)
+        self.fallbacks = Counts("hookrouter_fallbacks", "Fallbacks taken.", ["route", "kind"], registry=r)
+        self.late = Counts("hookrouter_late_answers", "Answers thrown away as too late.", ["route"], registry=r)
         self.breakers = Gauge("hookrouter_breakers_open", "Endpoints whose breaker is open.", registry=r)
         self.journal_failures = Counter("hookrouter_journal_failures", "Times the disk refused: an alarm.", registry=r)
         self.routes_refused = Counter(
             "hookrouter_routes_refused", "Edits of routes.toml that were refused.", registry=r
         )
-        self.warnings = Counter("hookrouter_warnings", "Warnings by subject.", ["subject"], registry=r)
+        self.warnings = Counts("hookrouter_warnings", "Warnings by subject.", ["subject"], registry=r)
         self._queues: list[Callable[[], dict[str, float]]] = []
         self.queue = Gauge("hookrouter_queue", "What waits, by queue.", ["queue"], registry=r)
         self._open: set[str] = set()
         self._routes: Callable[[], list[str]] = list
         self._known: set[str] = set()
-        self._bound: dict[tuple[Any, ...], Any] = {}
 
     def watch_queue(self, depth: Callable[[], dict[str, float]]) -> None:
         """`depth` is asked at each scrape: name of the queue → how much waits there."""
@@ -82,7 +129,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""
-        live = Counts(self._routes())
+        live = Tally(self._routes())
         for route in self._known | live.keys():
             self.calls.labels(route).set(live[route])
         self._known |= live.keys()
@@ -90,13 +137,6 @@ class Metrics:
             for name, value in depth().items():
                 self.queue.labels(name).set(value)
         return generate_latest(self.registry)
-
-    def _of(self, metric: Any, *labels: str) -> Any:
-        key = (id(metric), *labels)
-        found = self._bound.get(key)
-        if found is None:
-            found = self._bound[key] = metric.labels(*labels)
-        return found
 
     def observe(self, fact: Fact) -> None:
         """The observer."""
@@ -106,55 +146,55 @@ class Metrics:
 
 
 def _event(m: Metrics, fact: f.EventReceived) -> None:
-    m._of(m.events, fact.asterisk, fact.type).inc()
+    m.events.of[fact.asterisk, fact.type] += 1
 
 
 def _request(m: Metrics, fact: f.AriRequested) -> None:
-    m._of(m.requests, fact.operation, str(fact.status)).inc()
-    m._of(m.request_seconds, fact.transport).observe(fact.seconds)
+    m.requests.of[fact.operation, str(fact.status)] += 1
+    m.request_seconds.add(fact.transport, fact.seconds)
 
 
 def _connected(m: Metrics, fact: f.AriConnected) -> None:
-    m._of(m.connected, fact.asterisk).set(1)
+    m.connected.labels(fact.asterisk).set(1)
 
 
 def _lost(m: Metrics, fact: f.AriLost) -> None:
-    m._of(m.connected, fact.asterisk).set(0)
-    m._of(m.reconnects, fact.asterisk, fact.reason).inc()
+    m.connected.labels(fact.asterisk).set(0)
+    m.reconnects.of[fact.asterisk, fact.reason] += 1
 
 
 def _replaced(m: Metrics, fact: f.AriReplaced) -> None:
-    m._of(m.connected, fact.asterisk).set(0)
-    m._of(m.replaced, fact.asterisk).inc()
+    m.connected.labels(fact.asterisk).set(0)
+    m.replaced.of[fact.asterisk,] += 1
 
 
 def _call_started(m: Metrics, fact: f.CallStarted) -> None:
-    m._of(m.calls_started, fact.route).inc()
+    m.calls_started.of[fact.route,] += 1
 
 
 def _call_finished(m: Metrics, fact: f.CallFinished) -> None:
-    m._of(m.call_seconds, fact.route).observe(fact.seconds)
+    m.call_seconds.add(fact.route, fact.seconds)
 
 
 def _action(m: Metrics, fact: f.ActionFinished) -> None:
-    m._of(m.actions, fact.verb, fact.outcome).inc()
+    m.actions.of[fact.verb, fact.outcome] += 1
 
 
 def _attempt(m: Metrics, fact: f.DeliveryAttempted) -> None:
-    m._of(m.attempts, fact.route, fact.kind, str(fact.status) if fact.status else fact.reason).inc()
-    m._of(m.attempt_seconds, fact.route).observe(fact.seconds)
+    m.attempts.of[fact.route, fact.kind, str(fact.status) if fact.status else fact.reason] += 1
+    m.attempt_seconds.add(fact.route, fact.seconds)
 
 
 def _delivery(m: Metrics, fact: f.DeliveryFinished) -> None:
-    m._of(m.deliveries, fact.route, fact.kind, fact.outcome).inc()
+    m.deliveries.of[fact.route, fact.kind, fact.outcome] += 1
 
 
 def _fallback(m: Metrics, fact: f.FallbackTaken) -> None:
-    m._of(m.fallbacks, fact.route, fact.kind).inc()
+    m.fallbacks.of[fact.route, fact.kind] += 1
 
 
 def _late(m: Metrics, fact: f.LateAnswer) -> None:
-    m._of(m.late, fact.route).inc()
+    m.late.of[fact.route,] += 1
 
 
 def _breaker(m: Metrics, fact: f.BreakerChanged) -> None:
@@ -171,7 +211,7 @@ def _refused(m: Metrics, fact: f.RoutesRefused) -> None:
 
 
 def _warned(m: Metrics, fact: f.Warned) -> None:
-    m._of(m.warnings, fact.subject).inc()
+    m.warnings.of[fact.subject,] += 1
 
 
 _HANDLERS: dict[type[Fact], Callable[[Metrics, Any], None]] = {
