@@ -35,7 +35,9 @@ async def test_a_new_version_under_live_calls(
     ask(endpoint)
     async with Place(mode, app, endpoint, tmp_path) as place:
         load = Load(place.pbx, app, endpoint, rng)
-        starting = asyncio.create_task(load.start(50 if full else 12, spread=2.0))
+        await load.start(50 if full else 12, spread=0.5)
+        live = len(load.calls)
+        starting = asyncio.create_task(load.start(16 if full else 4, spread=3.0))
         for _ in range(2):
             await asyncio.sleep(rng.uniform(0.4, 1.0))
             began = time.monotonic()
@@ -47,8 +49,8 @@ async def test_a_new_version_under_live_calls(
         outside = await load.refused() if mode == "connect" else 0
         await load.ended()
         skipped = load.check(place.proxy)
-    measured(10, f"{mode}: two restarts under {len(load.calls)} calls, stopped in {stopped:.2f} s; {skipped} prompts skipped; "
-                 f"{outside} calls came meanwhile and went on in the dialplan")  # fmt: skip
+    measured(10, f"{mode}: two restarts under {live} live calls, {len(load.calls) - live} more came meanwhile; stopped in "
+                 f"{stopped:.2f} s; {skipped} prompts of unknown fate not played again; {outside} calls went on in the dialplan")
 
 
 async def _keep_calling(pbx: Pbx, app: str, stop: asyncio.Event, ids: list[str], gap: float = 0.03) -> None:

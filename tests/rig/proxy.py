@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import struct
 import time
 from collections.abc import Callable
@@ -48,19 +49,31 @@ class Proxy:
         self.changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
-        self._thawed = asyncio.Event()
+        self._closed = False
 
     async def __aenter__(self) -> Proxy:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=2**20)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._place = _bound(0)  # never listens: it keeps the port while nobody does
+        self.port = self._place.getsockname()[1]
+        self._server: asyncio.Server | None = None
+        self._opening = asyncio.create_task(self._listen())
+        await self._opening
         return self
 
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._accept, sock=_bound(self.port), limit=2**20)
+
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        self.cut()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._closed = True
+        await self._opening
+        if self._server is not None:
+            self._server.close()
+        for _ in range(5):  # what was accepted a moment ago has no task yet
+            self.cut()
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.sleep(0)
+        self._place.close()
 
     @property
     def url(self) -> str:
@@ -74,8 +87,10 @@ class Proxy:
             writer.transport.abort()
 
     def refuse(self) -> None:
-        """Cuts, and takes no new connection until `heal`."""
+        """Cuts, and refuses new connections until `heal`: nobody listens."""
         self.mode = "refuse"
+        assert self._server is not None
+        self._server.close()
         self.cut()
 
     def freeze(self) -> None:
@@ -84,9 +99,11 @@ class Proxy:
 
     def heal(self) -> None:
         """New connections pass again; those that were frozen have lost bytes and are cut."""
-        frozen, self.mode = self.mode == "frozen", "pass"
-        if frozen:
+        was, self.mode = self.mode, "pass"
+        if was == "frozen":
             self.cut()
+        elif was == "refuse":
+            self._opening = asyncio.create_task(self._listen())
 
     # ---- what passed
 
@@ -110,7 +127,7 @@ class Proxy:
         self._writers.add(writer)
         other: asyncio.StreamWriter | None = None
         try:
-            if self.mode == "refuse":
+            if self.mode == "refuse" or self._closed:
                 writer.transport.abort()
                 return
             while self.mode == "frozen":
@@ -210,11 +227,16 @@ class Proxy:
         return fate
 
 
+def _bound(port: int) -> socket.socket:
+    """Sockets of one port; connections go to the one that listens."""
+    found = socket.socket()
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    found.bind(("127.0.0.1", port))
+    return found
+
+
 def _unmask(payload: bytes, mask: bytes) -> bytes:
     if not payload:
         return payload
     key = (mask * (len(payload) // 4 + 1))[: len(payload)]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(len(payload), "big")
-
-
-
