@@ -46,7 +46,7 @@ soak: $(VENV)/.dev lab  ## HOURS=1: random faults under load
 	  --seed $(or $(SEED),1) --report docs/reliability.md
 
 bench: $(VENV)/.dev lab  ## Rivals and hookrouter in one run; writes docs/performance.md
-	$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock matplotlib==3.10.9
+	$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock matplotlib==3.10.9 py-spy==0.4.3
 	$(BIN)/python -m benchmarks.run
 
 docs: $(VENV)/.run  ## The generated parts of docs/

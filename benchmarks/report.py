@@ -73,6 +73,23 @@ def _rates(results: Results) -> list[str]:
     return rows
 
 
+def _profile(results: Results) -> list[str]:
+    profile = results.profile
+    if profile is None:
+        return ["Not recorded: there was no py-spy."]
+    rows = ["| part | share of the event loop's thread |", "|---|---|"]
+    rows += [f"| {room} | {profile.share(count):.0f} % |" for room, count in profile.rooms.most_common()]
+    rows += ["", "The dearest functions of ours, with what libraries and the kernel do for them:", "",
+             "| function | share |", "|---|---|"]  # fmt: skip
+    rows += [f"| {name} | {profile.share(count):.1f} % |" for name, count in profile.functions.most_common(15)]
+    return [*rows, "", f"For every 100 samples of the loop's thread there were {profile.share(profile.writer):.0f} of the "
+            "journal's (SQLite, `pwrite`, `fdatasync`)."]  # fmt: skip
+
+
+def _micro(results: Results) -> list[str]:
+    return ["| step | µs |", "|---|---|", *(f"| {name} | {median:.1f} |" for name, median in results.micro.items())]
+
+
 def plots(results: Results, folder: Path) -> None:
     """CPU per call by rate, the distribution of answering times, memory by live calls."""
     import matplotlib as mpl
@@ -126,6 +143,10 @@ def write_report(results: Results, goals: list[Goal], version: str) -> None:
         "| live calls | resident memory |", "|---|---|",
         *[f"| {count} | {size / 1e6:.1f} MB |" for count, size in results.memory], "",
         "![Memory by live calls](performance/memory.svg)", "",
+        "### What is left in the hot path", "",
+        "py-spy on the router at 100 calls a second, all events routed:", "", *_profile(results), "",
+        "### Steps by themselves", "",
+        "Medians of pytest-benchmark, caches warm (`pytest benchmarks/micro --benchmark-only`):", "", *_micro(results), "",
     ]  # fmt: skip
     path.write_text(head + BEGIN + "\n".join(text) + END + tail)
     plots(results, DOCS / "performance")

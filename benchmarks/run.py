@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.profile import Profile, Recording, can_record
 from benchmarks.report import Goal, write_report
 from benchmarks.stage import (
     TWO_EVENTS,
@@ -51,6 +52,8 @@ class Results:
     cost_with_none: list[float] = field(default_factory=list)
     cost_with_held: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    profile: Profile | None = None
+    micro: dict[str, float] = field(default_factory=dict)
 
 
 def check(outcome: Outcome, name: str, *, all_events: bool, ours: bool) -> list[str]:
@@ -77,12 +80,12 @@ class Bench:
     def __init__(self, asterisk: Asterisk, endpoint: Endpoint, room: Path, *, quick: bool) -> None:
         self.asterisk, self.endpoint, self.room, self.quick = asterisk, endpoint, room, quick
         self.results = Results()
-        self.rounds = 1 if quick else 5
+        self.rounds = 1 if quick else 3
 
     def measure(self, contestant: Contestant, label: str, rate: float, calls: int) -> Outcome:
         outcome = load(self.asterisk, self.endpoint, contestant, rate, calls, self.room)
         ours = isinstance(contestant, Hookrouter)
-        self.results.faults += check(outcome, f"{label} at {rate:g}/s", all_events=label.endswith("all"), ours=ours)
+        self.results.faults += check(outcome, f"{label} at {rate:g}/s", all_events=label.endswith(" all"), ours=ours)
         print(f"{label:24} {rate:4.0f}/s {outcome.ours:6.2f} ms / {outcome.theirs:5.2f} ms = {outcome.ratio:5.2f}   "
               f"answered p50 {outcome.percentile(0.5):5.1f}  p99 {outcome.percentile(0.99):6.1f} ms   failed {outcome.failed}",
               flush=True)  # fmt: skip
@@ -109,7 +112,7 @@ class Bench:
 
     def rates(self) -> None:
         """The cost of a call from quiet to busy, beside the floor's."""
-        for _ in range(min(self.rounds, 3)):
+        for _ in range(min(self.rounds, 2)):
             everybody = contestants(self.asterisk.url, self.endpoint.url, self.room, node=False)
             for label in ("bare_loop two", "hookrouter two", "bare_loop all", "hookrouter all"):
                 for rate in RATES:
@@ -130,6 +133,33 @@ class Bench:
             self.measure(hookrouter, "the first call", 1, 1)
             hookrouter.stop()
         print(f"cold start {statistics.median(self.results.start_seconds):.2f} s", flush=True)
+
+    def profile(self) -> None:
+        """Where the router's time goes while every event is routed."""
+        if not can_record():
+            print("no py-spy, no profile", flush=True)
+            return
+        hookrouter = contestants(self.asterisk.url, self.endpoint.url, self.room, node=False)["hookrouter all"]
+        hookrouter.start()
+        try:
+            load(self.asterisk, self.endpoint, hookrouter, 50, 50, self.room)
+            recording = Recording(hookrouter.pid, self.room / "profile")
+            load(self.asterisk, self.endpoint, hookrouter, 100, 500 if self.quick else 2000, self.room)
+            self.results.profile = recording.stop()
+        finally:
+            hookrouter.stop()
+        for room, count in self.results.profile.rooms.most_common():
+            print(f"{self.results.profile.share(count):5.1f} %  {room}", flush=True)
+
+    def micro(self) -> None:
+        """Each step of the hot path by itself; medians in microseconds."""
+        path = self.room / "micro.json"
+        command = [sys.executable, "-m", "pytest", "benchmarks/micro", "--benchmark-only", f"--benchmark-json={path}"]
+        subprocess.run([*command, "-p", "no:cacheprovider"], cwd=HERE.parent, stdout=subprocess.DEVNULL, check=True)
+        for found in json.loads(path.read_text())["benchmarks"]:
+            name = found["name"].removeprefix("test_").replace("_", " ")
+            self.results.micro[name] = found["stats"]["median"] * 1e6
+            print(f"{self.results.micro[name]:8.1f} µs  {name}", flush=True)
 
     def held(self) -> None:
         """Memory with calls live, and what a new call costs beside them. The live ones are on a simulated Asterisk."""
@@ -194,7 +224,7 @@ def goals(results: Results) -> list[Goal]:
     return found
 
 
-PARTS = ("rivals", "rates", "burst", "start", "held")
+PARTS = ("rivals", "rates", "burst", "start", "held", "profile", "micro")
 
 
 def main() -> None:
