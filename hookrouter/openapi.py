@@ -15,7 +15,7 @@ import msgspec
 from hookrouter import __version__
 from hookrouter.actions.results import RESULT_TYPES, Result
 from hookrouter.ari.operations import event_types, models
-from hookrouter.originating import NewCall
+from hookrouter.openapi_control import control_paths, control_schemas
 from hookrouter.schemas import actions_schema, hook, tidy
 
 _REFERENCE = "#/components/schemas/"
@@ -50,17 +50,29 @@ _FALLBACK = {
         "url": {"type": "string"},
     },
 }
-_PROBLEM = {
-    "type": "object",
-    "description": "RFC 9457.",
-    "required": ["type", "title", "status"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "faults": {"type": "array", "items": {"type": "object"}},
-    },
+
+
+def _header(name: str, description: str, *, required: bool = True, **schema: Any) -> dict[str, Any]:
+    said = {"name": name, "in": "header", "description": description, "required": required}
+    return {**said, "schema": {"type": "string", **schema}}
+
+
+_HEADERS = {
+    found["name"]: found
+    for found in (
+        _header("webhook-id", "The body's `id`: the same in every attempt."),
+        _header("webhook-timestamp", "Seconds since the epoch, of this attempt.", pattern="^[0-9]+$"),
+        _header(
+            "webhook-signature",
+            "`v1,` and base64 of HMAC-SHA256 of `id.timestamp.body`; one for each secret of the route, separated by "
+            "spaces. Absent if it has none.",
+            required=False,
+        ),
+        _header("hookrouter-attempt", "From 1.", pattern="^[1-9][0-9]*$"),
+        _header("hookrouter-deadline-ms", "What is left of the deadline; control only.", required=False),
+        _header("prefer", "`reply`: an answer is waited for; control only.", required=False),
+        _header("traceparent", "W3C trace context: the trace is the call's."),
+    )
 }
 _CHANNEL_EXAMPLE = {
     "id": "1795396880.3",
@@ -91,7 +103,7 @@ def openapi_document() -> dict[str, Any]:
         schemas[name] = _event(name, fields)
     for name, result in RESULT_TYPES.items():
         schemas |= _result(name, result)
-    schemas |= {"Call": _CALL, "Fallback": _FALLBACK, "Problem": _PROBLEM, "NewCall": _new_call()}
+    schemas |= {"Call": _CALL, "Fallback": _FALLBACK, **control_schemas()}
     types = [*event_types(), *RESULT_TYPES]
     for name in types:
         schemas[f"{name}Webhook"] = _webhook(name)
@@ -111,8 +123,12 @@ def openapi_document() -> dict[str, Any]:
         },
         "servers": [{"url": "http://127.0.0.1:8080", "description": "`listen` of `[server]` in routes.toml."}],
         "webhooks": {name: _operation_of(name) for name in types},
-        "paths": _paths(),
-        "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "paths": control_paths(),
+        "components": {
+            "schemas": schemas,
+            "parameters": _HEADERS,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 
@@ -204,6 +220,7 @@ def _operation_of(name: str) -> dict[str, Any]:
             "summary": name,
             "description": f"{whose} Signed after Standard Webhooks, if the route has a `secret`.",
             "security": [],
+            "parameters": [{"$ref": f"#/components/parameters/{header}"} for header in _HEADERS],
             "requestBody": {"required": True, "content": {"application/json": media}},
             "responses": {
                 "200": {"description": "Actions (control), or taken (notify).", **answer},
@@ -211,80 +228,4 @@ def _operation_of(name: str) -> dict[str, Any]:
                 "4XX": {"description": "Refused: no retry, the fallback follows (but for 408, 409, 425 and 429)."},
             },
         }
-    }
-
-
-def _new_call() -> dict[str, Any]:
-    (_,), found = msgspec.json.schema_components([NewCall], schema_hook=hook, ref_template=_REFERENCE + "{name}")
-    schema = tidy(found["NewCall"])
-    schema["properties"]["actions"]["$ref"] = f"{_REFERENCE}Actions"
-    return schema
-
-
-def _paths() -> dict[str, Any]:
-    secured: list[dict[str, list[str]]] = [{"token": []}]
-    call = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
-
-    def operation(id: str, summary: str, **responses: str) -> dict[str, Any]:
-        found: dict[str, Any] = {code[1:]: {"description": text} for code, text in responses.items()}
-        problem = {"application/problem+json": {"schema": {"$ref": f"{_REFERENCE}Problem"}}}
-        found = {code: said | ({"content": problem} if code[0] == "4" else {}) for code, said in found.items()}
-        found["401"] = {"description": "The token is missing or wrong.", "content": problem}
-        return {"operationId": id, "summary": summary, "security": secured, "responses": found}
-
-    answer = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}}, "required": True}
-    new_call = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewCall"}}}, "required": True}
-    return {
-        "/healthz": {
-            "get": {
-                "operationId": "health",
-                "summary": "Alive?",
-                "security": [],
-                "responses": {"200": {"description": "Alive."}},
-            }
-        },
-        "/readyz": {
-            "get": {
-                "operationId": "ready",
-                "summary": "Connected?",
-                "security": [],
-                "responses": {
-                    "200": {"description": "Every Asterisk is connected."},
-                    "503": {"description": "Not all are."},
-                },
-            }
-        },
-        "/metrics": {
-            "get": {
-                "operationId": "metrics",
-                "summary": "For Prometheus.",
-                "security": [],
-                "responses": {"200": {"description": "Prometheus text."}},
-            }
-        },
-        "/v1/calls": {
-            "get": operation("calls", "Live calls.", _200="The list."),
-            "post": operation("originate", "Calls somebody.", _201="Called.", _422="Refused.")
-            | {"requestBody": new_call},
-        },
-        "/v1/calls/{id}": {
-            "parameters": [call],
-            "get": operation("call", "A call and its timeline.", _200="The call.", _404="No such call."),
-            "delete": operation("hangup", "Hangs up.", _204="Done.", _404="No such call."),
-        },
-        "/v1/calls/{id}/actions": {
-            "parameters": [call],
-            "post": operation("act", "Actions in mid-call.", _202="Taken.", _404="No such call.", _422="Refused.")
-            | {"requestBody": answer},
-        },
-        "/v1/deliveries": {"get": operation("deliveries", "Notify deliveries.", _200="The list.", _422="Bad query.")},
-        "/v1/deliveries/{id}/replay": {
-            "parameters": [call],
-            "post": operation("replay", "Sends a dead letter again.", _202="How many."),
-        },
-        "/v1/recordings/{name}": {
-            "parameters": [call | {"name": "name"}],
-            "get": operation("recording", "The audio.", _200="The file.", _404="No such recording."),
-        },
-        "/v1/events": {"get": operation("events", "What happens, live.", _200="Server-sent events.")},
     }

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from typing import Any
 
+import httpx
 import jsonschema
 from rig.endpoint import Endpoint
 from rig.pbx import Pbx
 from rig.router import Router, route
+from starlette.routing import Route
 
 from hookrouter.actions.vocabulary import RESULTS
 from hookrouter.ari.operations import event_types
 from hookrouter.openapi import openapi_document
+from hookrouter.simulator import Simulator
+from hookrouter.web.app import create_app
 
 _DOCUMENT = openapi_document()
 
@@ -81,3 +86,57 @@ async def test_what_is_sent_fits(pbx: Pbx, endpoint: Endpoint) -> None:
         "DialplanCompleted",
         "CallerTaken",
     }
+
+
+def _answered(method: str, path: str, reply: httpx.Response) -> list[str]:
+    """What is wrong with a reply of the router's own HTTP."""
+    said = _DOCUMENT["paths"][path][method]["responses"][str(reply.status_code)]
+    if "content" not in said:
+        return [] if not reply.content else [f"{method} {path}: {reply.text}"]
+    kind = reply.headers["content-type"].partition(";")[0]
+    if kind not in said["content"]:
+        return [f"{method} {path} answers {kind}"]
+    schema = said["content"][kind].get("schema")
+    if schema is None:
+        return []
+    found = jsonschema.Draft202012Validator(schema | {"components": _DOCUMENT["components"]}).iter_errors(reply.json())
+    return [f"{method} {path} {error.json_path}: {error.message}" for error in found]
+
+
+async def test_the_routers_own_http_fits(endpoint: Endpoint) -> None:
+    """Each of its paths is in the document, and answers as the document says."""
+    endpoint.answers["StasisStart"] = [{"action": "answer"}, {"action": "pause", "seconds": 60}]
+    async with Simulator() as simulator, Pbx(simulator.url) as pbx:
+        async with Router(simulator.url, "ivr", route(endpoint.url), serve=True) as router:
+            await router.ready()
+            served = {found.path for found in create_app(router.service).routes if isinstance(found, Route)}
+            hidden = {"/", "/openapi.json", "/speech/{name}"}
+            assert {path.replace(":path", "") for path in served} - hidden == set(_DOCUMENT["paths"])
+            transport = httpx.ASGITransport(app=create_app(router.service), client=("127.0.0.1", 1))
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+                caller = await pbx.call("ivr", number="4711")
+                await caller.answered()
+                asked: list[tuple[str, str, Any]] = [
+                    ("get", "/healthz", None),
+                    ("get", "/readyz", None),
+                    ("get", "/metrics", None),
+                    ("get", "/v1/calls", None),
+                    ("get", "/v1/calls/{id}", None),
+                    ("post", "/v1/calls/{id}/actions", []),
+                    ("post", "/v1/calls/{id}/actions", [{"action": "anwser"}]),
+                    ("post", "/v1/calls", {"to": "Local/wait@callers", "route": "ivr"}),
+                    ("post", "/v1/calls", {"to": ""}),
+                    ("get", "/v1/deliveries", None),
+                    ("post", "/v1/deliveries/replay", None),
+                    ("post", "/v1/deliveries/{id}/replay", None),
+                    ("get", "/v1/recordings/{name}", None),
+                    ("delete", "/v1/calls/{id}", None),
+                ]
+                wrong, statuses = [], []
+                for method, path, body in asked:
+                    where = path.format(id=caller.id, name="nothing")
+                    reply = await http.request(method, where, content=None if body is None else json.dumps(body))
+                    statuses.append(reply.status_code)
+                    wrong += _answered(method, path, reply)
+    assert wrong == []
+    assert statuses == [200, 200, 200, 200, 200, 202, 422, 201, 422, 200, 202, 202, 404, 204]
