@@ -17,7 +17,7 @@ from hookrouter.actions.vocabulary import BY_NAME, RESULTS, VERBS
 from hookrouter.ari.operations import Operation, operations
 from hookrouter.ari.repeating import DONE_ALREADY, Repeat
 from hookrouter.schemas import actions_schema
-from hookrouter.telemetry.metrics import Metrics
+from hookrouter.telemetry.metrics import Counts, Durations, Metrics
 
 _SECTION = re.compile(r"(<!-- metrics: .*?-->\n).*?(<!-- end -->)", re.DOTALL)
 DOCS = Path(__file__).parents[1] / "docs"
@@ -126,11 +126,14 @@ def pages() -> dict[str, str]:
 
 def _metrics() -> str:
     rows = ["", "| metric | kind | labels | what it says |", "|---|---|---|---|"]
-    for found in Metrics().registry._names_to_collectors.values():
-        name = found._name + ("_total" if found._type == "counter" else "")
-        row = f"| `{name}` | {found._type} | {', '.join(f'`{label}`' for label in found._labelnames)} | {found._documentation} |"
-        if row not in rows:
-            rows.append(row)
+    for found in Metrics().registry._collector_to_names:
+        if isinstance(found, Counts | Durations):
+            kind = "counter" if isinstance(found, Counts) else "histogram"
+            name, text, labels = found._family
+        else:
+            kind, name, text, labels = found._type, found._name, found._documentation, found._labelnames
+        whole = f"{name}_total" if kind == "counter" else name
+        rows.append(f"| `{whole}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {text} |")
     return "\n".join([*rows, "", ""])
 
 
