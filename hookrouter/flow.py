@@ -101,6 +101,8 @@ class Flow:
                 self.runner.turn(live, lambda turn: turn.on_event(event))
             if head.type in WITHOUT_CALL:
                 self._ask_without_call(event)
+            if head.type == "ChannelDestroyed" and head.channel is not None:
+                self.expect_no_more(event.asterisk, head.channel.id)  # nobody answered
         self._facts.emit(EventReceived(event.asterisk, head.type, event.id, lives[0].call.id if lives else ""))
         if head.type in ("StasisStart", "StasisEnd") and head.channel is not None:
             hidden = hidden or (lives[0].call.id != head.channel.id if lives else head.args == [LEG])
@@ -127,9 +129,7 @@ class Flow:
         return [self._begin(event, channel)]
 
     def _begin(self, event: Event, channel: Ref) -> Live:
-        announced = self.announced.pop((event.asterisk, channel.id), None)
-        if announced is not None:
-            self.on_announced(event.asterisk, Announce(channel.id, "", (), None))
+        announced = self.expect_no_more(event.asterisk, channel.id)
         route = self.table.by_name(announced.route) if announced else None
         steps: Sequence[bytes] = announced.steps if announced else ()
         if route is None:
@@ -209,12 +209,22 @@ class Flow:
 
     def announce(self, live: Live, announced: Announce) -> None:
         """A channel of ours that becomes a call of its own."""
-        key = (live.call.asterisk, announced.channel)
         if announced.route:
-            self.announced[key] = announced
+            self.expect(live.call.asterisk, announced)
         else:
-            self.announced.pop(key, None)
-        self.on_announced(live.call.asterisk, announced)
+            self.expect_no_more(live.call.asterisk, announced.channel)
+
+    def expect(self, asterisk: str, announced: Announce) -> None:
+        """A channel that we asked for: when it comes into the app it is a call, as `announced` says."""
+        self.announced[(asterisk, announced.channel)] = announced
+        self.on_announced(asterisk, announced)
+
+    def expect_no_more(self, asterisk: str, channel: str) -> Announce | None:
+        """It has come, or never will."""
+        announced = self.announced.pop((asterisk, channel), None)
+        if announced is not None:
+            self.on_announced(asterisk, Announce(channel, "", (), None))
+        return announced
 
     def _enqueue(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -41,8 +41,16 @@ class NewCall(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rename="
     )
 
 
-async def originate(clients: Mapping[str, AriClient], flow: Flow, routes: RouteTable, body: bytes) -> dict[str, Any]:
-    """The new call's id. The same `id` twice is one call. Raises AnswerRefused, ValueError (Asterisk refused)."""
+async def originate(
+    clients: Mapping[str, AriClient],
+    flow: Flow,
+    routes: RouteTable,
+    find: Callable[[str], Awaitable[Any]],
+    body: bytes,
+) -> dict[str, Any]:
+    """The new call's id. The same `id` twice is one call: `find` finds a call that is, or was. Raises AnswerRefused,
+    ValueError (Asterisk refused).
+    """
     try:
         wanted = msgspec.json.decode(body, type=NewCall)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -58,10 +66,11 @@ async def originate(clients: Mapping[str, AriClient], flow: Flow, routes: RouteT
         raise AnswerRefused([Fault("/route", f"name the control route that owns the call; known: {known}")])
     steps = () if isinstance(wanted.actions, msgspec.UnsetType) else decode_steps(bytes(wanted.actions))
     channel = own_id(wanted.id or secrets.token_hex(8))
+    made = {"id": channel, "asterisk": name, "route": route.name}
+    if wanted.id and ((name, channel) in flow.announced or await find(channel) is not None):
+        return made | {"already": True}
     state = None if isinstance(wanted.state, msgspec.UnsetType) else bytes(wanted.state)
-    announced = Announce(channel, route.name, tuple(step.raw for step in steps), state)
-    flow.announced[(name, channel)] = announced
-    flow.on_announced(name, announced)
+    flow.expect(name, Announce(channel, route.name, tuple(step.raw for step in steps), state))
     params: dict[str, Any] = {
         "channelId": channel,
         "endpoint": wanted.to,
@@ -72,9 +81,11 @@ async def originate(clients: Mapping[str, AriClient], flow: Flow, routes: RouteT
         params["callerId"] = wanted.caller_id
     if wanted.variables:
         params["variables"] = wanted.variables
-    reply = await client.perform(Request("channels.originateWithId", params), doubtful=wanted.id is not None)
+    reply = await client.perform(Request("channels.originateWithId", params))
+    if reply.status == 409:  # it was asked for before a restart, or by somebody else: Asterisk has a channel of this id
+        return made | {"already": True}
     if not 200 <= reply.status < 300:
-        flow.announced.pop((name, channel), None)
+        flow.expect_no_more(name, channel)
         detail = reply.body[:300].decode("utf-8", "replace")
         raise ValueError(f"Asterisk could not call {wanted.to}: status {reply.status} {detail}")
-    return {"id": channel, "asterisk": name, "route": route.name}
+    return made

@@ -320,7 +320,7 @@ class Service:
     async def originate(self, body: bytes) -> dict[str, Any]:
         from hookrouter.originating import originate
 
-        return await originate(self.clients, self.flow, self.config.routes, body)
+        return await originate(self.clients, self.flow, self.config.routes, self.call, body)
 
     async def hangup(self, id: str) -> bool:
         live = self.board.by_channel(id)

@@ -235,7 +235,7 @@ class RouteBuilder:
 
 def known_events() -> frozenset[str]:
     """The event types that a route can name: Asterisk's, without the two that only answer us, and the router's own."""
-    return (frozenset(event_types()) - {"RESTResponse", "MissingParams"}) | RESULTS
+    return (frozenset(event_types()) - {"RESTResponse", "MissingParams"}) | RESULTS | {"Notify"}
 
 
 def _as_place(pointer: str) -> str:

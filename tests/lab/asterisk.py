@@ -6,6 +6,7 @@ Debian testing's package, made once by `python tests/lab/asterisk.py setup` (roo
 The dialplan (the simulator knows the same one):
 - context `in`: `call-APP` → Stasis(APP, arguments from the inherited variable ARGS); a call that comes back or is refused
   goes on: UserEvent(went-on), Answer, Wait(30), Hangup. Digits → Stasis(hookrouter). `app-APP` over SIP the same.
+  `ours-APP-PORT` over SIP: the app, then the phone at that port; `direct-PORT`: the phone without the app.
 - context `callers`, the far ends: wait, echo, busy, congestion, ring, answer-hangup, dtmf-DIGITS, late-SECONDS, talk.
 - context `subs`: subroutines for the verb `dialplan`.
 """

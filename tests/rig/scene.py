@@ -1,0 +1,196 @@
+"""A scenario of examples/ as its users run it: the file itself, served by uvicorn, with the routes of its own docstring."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import re
+import socket
+import struct
+import sys
+import textwrap
+import wave
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+import uvicorn
+from lab.asterisk import Asterisk, free_port
+from lab.ua import UA, Call, power, ulaw
+
+from hookrouter.facts import ActionFinished
+from rig.pbx import Pbx
+from rig.router import Router
+
+SCENARIOS = Path(__file__).parents[2] / "examples/scenarios"
+SECRET = "whsec_MTIzNDU2Nzg5MGFiY2RlZg=="
+
+
+def far(phone: UA) -> str:
+    """A phone as Asterisk dials it."""
+    return f"PJSIP/far/{phone.address}"
+
+
+def routes_of(module: ModuleType) -> str:
+    """The tables in its docstring."""
+    blocks = re.findall(r"^(    \[\[routes\]\]\n(?:    .*\n)+)", module.__doc__ or "", re.MULTILINE)
+    assert blocks
+    return "\n".join(textwrap.dedent(block) for block in blocks)
+
+
+class Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Scene:
+    """The running example: `events` is what it was sent, `module` the file (its constants may be set)."""
+
+    def __init__(self, name: str, asterisk: Asterisk, pbx: Pbx) -> None:
+        spec = importlib.util.spec_from_file_location(f"scenario_{name}", SCENARIOS / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        self.module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.module)
+        self.asterisk, self.pbx = asterisk, pbx
+        self.events: list[dict[str, Any]] = []
+        self.changed = asyncio.Condition()
+        self.router: Router
+        self.serving: asyncio.Task[None]
+        config = uvicorn.Config(self, lifespan="off", log_level="warning", ws="websockets-sansio")  # type: ignore[arg-type]
+        self.server = Server(config)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """The example's app, overheard."""
+        body = bytearray()
+
+        async def listen() -> Any:
+            message = await receive()
+            if message["type"] == "http.request":
+                body.extend(message.get("body", b""))
+                if not message.get("more_body"):
+                    self.events.append(json.loads(body) | {"path": scope["path"]})
+                    async with self.changed:
+                        self.changed.notify_all()
+            return message
+
+        await self.module.app(scope, listen, send)
+
+    def of(self, type: str, path: str = "/", **data: Any) -> list[dict[str, Any]]:
+        """The events of this type, at this path, whose data has these members."""
+        found = [event for event in self.events if (event["type"], event["path"]) == (type, path)]
+        return [event for event in found if all(event["data"].get(key) == value for key, value in data.items())]
+
+    async def event(self, type: str, count: int = 1, *, path: str = "/", **data: Any) -> dict[str, Any]:
+        """The `count`-th of them. Raises TimeoutError with what came instead."""
+        try:
+            async with asyncio.timeout(15), self.changed:
+                await self.changed.wait_for(lambda: len(self.of(type, path, **data)) >= count)
+        except TimeoutError:
+            raise TimeoutError(f"no {type} {data} number {count}; came: {[e['type'] for e in self.events]}") from None
+        return self.of(type, path, **data)[count - 1]
+
+    async def stop(self) -> None:
+        """The function is down from now on."""
+        self.server.should_exit = self.server.force_exit = True
+        await self.serving
+
+    async def done(self, verb: str) -> None:
+        """Waits until an action of this name is complete."""
+        await self.router.fact(ActionFinished, verb=verb, outcome="done")
+
+    async def clean(self) -> None:
+        """Waits until nothing of its calls is left in Asterisk."""
+        calls = {event["call"]["id"] for event in self.events if "call" in event}
+        left: list[str] = []
+        try:
+            async with asyncio.timeout(8):
+                while left := [id for id in await self._ids() if any(call in id for call in calls)]:
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise TimeoutError(f"still there: {left}") from None
+
+    async def _ids(self) -> set[str]:
+        """Channels and bridges; a room is named by those who are in it."""
+        bridges = (await self.pbx.ari("GET", "bridges"))[1]
+        return await self.pbx.channels() | {f"{bridge['id']} {' '.join(bridge['channels'])}" for bridge in bridges}
+
+    async def heard(self, call: Call, sound: str, timeout: float = 8.0) -> None:
+        """Waits until the beginning of a sound of Asterisk's own has arrived at a phone."""
+        pieces = _pieces(self.asterisk, sound)
+
+        def there() -> bool:
+            stream = b"".join(payload for _, kind, payload in call.rtp.packets if kind == 0)
+            return sum(piece in stream for piece in pieces) >= 3
+
+        try:
+            async with asyncio.timeout(timeout):
+                while not there():
+                    call.rtp.changed.clear()
+                    await call.rtp.changed.wait()
+        except TimeoutError:
+            raise TimeoutError(f"{sound} was not heard in {len(call.rtp.packets)} packets") from None
+
+
+def _pieces(asterisk: Asterisk, sound: str) -> list[bytes]:
+    """Short pieces of the first 600 ms of a sound, as µ-law: Asterisk rounds to multiples of 4 before it encodes."""
+    path = asterisk.root / f"usr/share/asterisk/sounds/en_US_f_Allison/{sound}.wav"
+    if not path.exists():
+        path = next(asterisk.root.glob(f"usr/share/asterisk/sounds/*/{sound}.wav"))
+    with wave.open(str(path)) as file:
+        frames = file.readframes(file.getnframes())
+    samples = [value for (value,) in struct.iter_unpack("<h", frames)]
+    begin = next(i for i, sample in enumerate(samples) if abs(sample) > 1000)
+    codes = bytes(ulaw(sample & ~3) for sample in samples[begin : begin + 4800])
+    pieces = (codes[i : i + 24] for i in range(0, len(codes), 24))
+    return [piece for piece in pieces if len(set(piece)) > 14]
+
+
+async def hears(one: Call, other: Call, hertz: float, timeout: float = 5.0) -> None:
+    """One speaks until the other hears it."""
+    async with asyncio.timeout(timeout):
+        while True:
+            before = len(other.rtp.sound)
+            await one.rtp.tone(hertz, 0.3)
+            heard = b"".join(payload for _, payload in other.rtp.sound[before:][-8:])
+            if heard and power(heard, hertz) > 0.4:
+                return
+
+
+async def deaf(one: Call, other: Call, hertz: float) -> None:
+    """One speaks, and the other does not hear it."""
+    before = len(other.rtp.sound)
+    await one.rtp.tone(hertz, 0.4)
+    heard = b"".join(payload for _, payload in other.rtp.sound[before:])
+    assert not heard or power(heard, hertz) < 0.1
+
+
+@asynccontextmanager
+async def scene(
+    asterisk: Asterisk, app: str, name: str, *, port: int = 0, **settings: str
+) -> AsyncIterator[Scene]:
+    """The example `name` with its settings (environment variables), and a router with its routes. `port`: of the example."""
+    control = free_port()
+    environment = {"HOOKROUTER_SECRET": SECRET, "ROUTER": f"http://127.0.0.1:{control}", **settings}
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", port))
+    with patch.dict(os.environ, environment), patch.object(sys, "path", [str(SCENARIOS), *sys.path]):
+        async with Pbx(asterisk.url) as pbx:
+            running = Scene(name, asterisk, pbx)
+            running.serving = asyncio.create_task(running.server.serve([listener]))
+            routes = routes_of(running.module).replace("${HOOKROUTER_SECRET}", SECRET)
+            routes = routes.replace("127.0.0.1:8000", f"127.0.0.1:{listener.getsockname()[1]}")
+            address = f"127.0.0.1:{control}"
+            try:
+                async with Router(asterisk.url, app, routes, serve=True, listen=address) as running.router:
+                    await running.router.ready()
+                    yield running
+            finally:
+                await running.stop()
+                listener.close()
