@@ -54,6 +54,12 @@ class RecordingRef(msgspec.Struct, gc=False):
     silence_duration: float | None = None
 
 
+class Referral(msgspec.Struct, gc=False):
+    """Whose phone asked for a transfer (REFER)."""
+
+    source_channel: Ref | None = None
+
+
 class Head(msgspec.Struct, gc=False):
     """The fields that decide who gets an event and which running action it concerns; all others stay in the raw bytes.
 
@@ -72,6 +78,7 @@ class Head(msgspec.Struct, gc=False):
     caller: Ref | None = None
     forwarded: Ref | None = None
     replace_channel: Ref | None = None
+    referred_by: Referral | None = None
     destination: Any = None
     digit: str = ""
     duration_ms: int = 0

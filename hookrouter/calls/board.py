@@ -131,3 +131,5 @@ def ids_of(head: Head) -> Iterator[str]:
         yield head.peer.id
     if head.caller is not None:
         yield head.caller.id
+    if head.referred_by is not None and head.referred_by.source_channel is not None:
+        yield head.referred_by.source_channel.id

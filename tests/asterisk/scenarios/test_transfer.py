@@ -57,3 +57,27 @@ async def test_a_colleague_who_is_busy_leaves_the_caller_with_the_agent(asterisk
         await agent.ended()
         await transfer.event("TransferCompleted", status="busy")
         await transfer.clean()
+
+
+async def test_by_refer_the_agents_phone_hands_over(asterisk: Asterisk, app: str) -> None:
+    """The phone's transfer key: REFER is accepted, the agent's leg ends, and the caller talks to the colleague."""
+    async with (
+        UA(asterisk.sip_port) as phone, UA(asterisk.sip_port) as agent_phone, UA(asterisk.sip_port) as colleague_phone,
+        scene(asterisk, app, "transfer", AGENT=far(agent_phone), COLLEAGUE=extension(colleague_phone)) as transfer,
+    ):  # fmt: skip
+        call = await phone.invite(f"app-{app}")
+        agent = await agent_phone.incoming()
+        await agent.answer()
+        await call.answered()
+        await hears(agent, call, 440)
+        agent.refer_to(f"sip:201@127.0.0.1:{asterisk.sip_port}")
+        colleague = await colleague_phone.incoming()
+        assert "sip:201@" in colleague.invite
+        await agent.ended()
+        await colleague.answer()
+        await hears(colleague, call, 1000)
+        await hears(call, colleague, 700)
+        await colleague.hangup()
+        await call.ended()
+        await transfer.event("TransferCompleted", status="transferred")
+        await transfer.clean()
