@@ -19,7 +19,7 @@ $(VENV)/.dev: $(VENV)/.run requirements.lock
 demo: $(VENV)/.run  ## A whole call, with nothing but Python
 	$(BIN)/hookrouter demo
 
-RUNTIMES := golang-go:go ruby:ruby php-cli:php default-jdk-headless:javac libgoogle-gson-java busybox:busybox jq:jq nodejs:node npm:npm
+RUNTIMES := golang-go:go ruby:ruby ruby-webrick php-cli:php default-jdk-headless:javac libgoogle-gson-java busybox:busybox jq:jq perl:perl nodejs:node npm:npm
 
 lab:  ## A real Asterisk, SIPp, and the languages of the examples (root, Debian: installs what is missing)
 	$(PYTHON) tests/lab/asterisk.py setup --tools sip-tester espeak-ng sox $(RUNTIMES)

@@ -37,10 +37,18 @@ def test_the_request_and_the_types() -> None:
     assert set(types) <= RESULTS | event_types().keys()
 
 
+def test_the_types_in_python() -> None:
+    """What they encode to is an answer that the router takes."""
+    names: dict[str, bytes] = {}
+    exec(compile(_blocks("python")[0], "endpoints.md", "exec"), names)
+    answer = decode_answer(names["body"], "application/json", first=True)
+    assert [step.action.verb for step in answer.steps] == ["answer", "play", "gather"]
+
+
 def test_the_signature_in_python() -> None:
     """It takes ours, and nothing else."""
     names: dict[str, object] = {}
-    exec(compile(_blocks("python")[0], "endpoints.md", "exec"), names)
+    exec(compile(_blocks("python")[1], "endpoints.md", "exec"), names)
     signed = names["signed"]
     assert callable(signed)
     secret, at = "whsec_MTIzNDU2Nzg5MGFiY2RlZg==", int(time.time())
