@@ -47,7 +47,7 @@ from hookrouter.errors import StoreError
 from hookrouter.facts import Facts, Warned
 
 _HARMLESS = frozenset({Repeat.SAFE, Repeat.GONE_IS_DONE})
-_ENDED_WITHIN = 0.05
+_WRITTEN_WITHIN = 0.05
 _TOLD_WITHIN = 0.01
 _TELLING = frozenset(
     {
@@ -134,7 +134,10 @@ class Runner:
             put = turn.put
             live.unsaved.update(put)
             self._carry_out(live, turn.effects)
-            self._journal.committed(lambda error: live.unsaved.difference_update(put), within=_ENDED_WITHIN)
+            behind = live.queue and not call.ended  # what is put has its turn after something that may be patient
+            hurry = behind and any(out.type not in _TELLING for out in call.outbox if out.id in put)
+            within = 0.0 if hurry else _WRITTEN_WITHIN
+            self._journal.committed(lambda error: live.unsaved.difference_update(put), within=within)
         else:
             self._carry_out(live, turn.effects)
 
@@ -223,7 +226,7 @@ class Runner:
             for _ in range(count):
                 self._do(live, live.queue.popleft())
 
-        within = _ENDED_WITHIN if live.call.ended else min(map(_patience, effects))
+        within = _WRITTEN_WITHIN if live.call.ended else min(map(_patience, effects))
         self._journal.committed(on_disk, within=within)
 
     def _do(self, live: Live, effect: Effect) -> None:
