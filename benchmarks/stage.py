@@ -220,7 +220,8 @@ class Hookrouter(Contestant):
         self.folder = folder
         store = f"sqlite:///{folder}/state.db"
         command = [sys.executable, "-m", "hookrouter", "serve", "-c", str(config), "--store", store]
-        super().__init__(name, command, {"HOOKROUTER_LOG": "json", "PYTHONPATH": str(HERE.parent)}, folder / "log")
+        environment = {"HOOKROUTER_LOG": "json", "PYTHONPATH": str(HERE.parent), "PYTHONDONTWRITEBYTECODE": ""}
+        super().__init__(name, command, environment, folder / "log")  # installed, its bytecode would be there as well
 
     def get(self, path: str) -> bytes:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as reply:
