@@ -7,7 +7,7 @@
     events = ["StasisStart", "StasisEnd", "ChannelDtmfReceived", "ChannelTransfer"]
 
 `*` takes the caller back. The transfer key of the agent's phone works, too: its REFER comes as `ChannelTransfer`, because
-the leg says so in `PJSIP_TRANSFER_HANDLING` (else Asterisk does what it thinks best). A caller cannot transfer anybody.
+the leg says so in `PJSIP_TRANSFER_HANDLING()` (else Asterisk does what it thinks best). A caller cannot transfer anybody.
 """
 
 import os
@@ -17,7 +17,7 @@ from webhook import HANGUP, endpoint
 AGENT = os.environ.get("AGENT", "PJSIP/agent")
 COLLEAGUE = os.environ.get("COLLEAGUE", "PJSIP/{}")
 
-DIAL = {"action": "dial", "to": {"endpoint": AGENT, "variables": {"PJSIP_TRANSFER_HANDLING": "ari-only"}}}
+DIAL = {"action": "dial", "to": {"endpoint": AGENT, "variables": {"PJSIP_TRANSFER_HANDLING()": "ari-only"}}}
 
 
 def to(number, mode):
@@ -40,8 +40,8 @@ def key(data, call):
 
 
 def refer(data, call):
-    number = data["refer_to"]["requested_destination"]["destination"].removeprefix("sip:").partition("@")[0]
-    return to(number, "blind") if number.isdigit() else []
+    number = data["refer_to"].get("requested_destination", {}).get("destination", "").removeprefix("sip:").partition("@")[0]
+    return to(number, "blind") if number.isdigit() and "state" not in data else []
 
 
 app = endpoint(StasisStart=start, ChannelDtmfReceived=key, ChannelTransfer=refer)

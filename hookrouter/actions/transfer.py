@@ -87,7 +87,8 @@ class TransferRun(Run, tag="transfer"):
             do.cast("bridges.createWithId", bridgeId=self.bridge, type=BRIDGE_TYPE, name=f"transfer {do.call.id}")
         else:
             do.cast("bridges.removeChannel", bridgeId=self.bridge, channel=[do.channel])
-        if action.mode == "blind" and self.agent:
+        if action.mode == "blind" and self.agent:  # if its REFER was the reason, the phone learns that it is done
+            do.cast("channels.transfer_progress", channelId=self.agent, states="channel_answered")
             do.cast("channels.hangup", channelId=self.agent)
             do.disown(self.agent)
             self.agent = ""

@@ -137,6 +137,7 @@ class Call:
     statuses: list[int] = field(default_factory=list)
     ended_at: float | None = None
     refer: str = ""
+    progress: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     incoming: dict[str, Any] | None = None
 
@@ -183,7 +184,7 @@ class Call:
         self.finish()
 
     def refer_to(self, target: str) -> None:
-        """Asks the far side to call somebody else: a phone's transfer key."""
+        """Asks the far side to call somebody else: a phone's transfer key. What it says of it: `progress`."""
         self.ua.request(self, "REFER", extra=f"Refer-To: <{target}>\r\nReferred-By: <sip:ua@127.0.0.1>\r\n")
 
     def finish(self) -> None:
@@ -346,6 +347,9 @@ class UA(asyncio.DatagramProtocol):
             elif call is not None and method == "CANCEL" and call.incoming:
                 self.respond(call.incoming, 487, "Request Terminated", call, body=False)
                 call.finish()
+            elif call is not None and method == "NOTIFY":
+                call.progress.append(message["body"].strip())
+                call.changed.set()
             elif call is not None and method == "REFER":
                 call.refer = headers.get("refer-to", "")
                 call.changed.set()

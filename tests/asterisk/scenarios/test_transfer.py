@@ -60,7 +60,7 @@ async def test_a_colleague_who_is_busy_leaves_the_caller_with_the_agent(asterisk
 
 
 async def test_by_refer_the_agents_phone_hands_over(asterisk: Asterisk, app: str) -> None:
-    """The phone's transfer key: REFER is accepted, the agent's leg ends, and the caller talks to the colleague."""
+    """The phone's transfer key: REFER is accepted, the phone is told that it is done, and the caller talks to the colleague."""
     async with (
         UA(asterisk.sip_port) as phone, UA(asterisk.sip_port) as agent_phone, UA(asterisk.sip_port) as colleague_phone,
         scene(asterisk, app, "transfer", AGENT=far(agent_phone), COLLEAGUE=extension(colleague_phone)) as transfer,
@@ -74,6 +74,7 @@ async def test_by_refer_the_agents_phone_hands_over(asterisk: Asterisk, app: str
         colleague = await colleague_phone.incoming()
         assert "sip:201@" in colleague.invite
         await agent.ended()
+        assert agent.progress == ["SIP/2.0 100 Trying", "SIP/2.0 200 OK"]
         await colleague.answer()
         await hears(colleague, call, 1000)
         await hears(call, colleague, 700)
