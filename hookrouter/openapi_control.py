@@ -142,7 +142,11 @@ def control_paths() -> dict[str, Any]:
     ready = _operation("ready", "Is every Asterisk connected?", "200", "All are.", state, open=True)
     ready["responses"]["503"] = {"description": "Not all are.", "content": state}
     calls = _json(_object(calls={"type": "array", "items": _reference("LiveCall")}))
-    made = _json(_object(id=_TEXT, asterisk=_TEXT, route=_TEXT))
+    made = _object(id=_TEXT, asterisk=_TEXT, route=_TEXT)
+    made["properties"]["already"] = {
+        "type": "boolean",
+        "description": "The same `id` was called before: it is one call.",
+    }
     found = _json(_object(deliveries={"type": "array", "items": _reference("Delivery")}))
     replayed = _json(_object(replayed={"type": "integer"}))
     id = {"name": "id", "in": "path", "required": True, "schema": _TEXT}
@@ -150,7 +154,7 @@ def control_paths() -> dict[str, Any]:
     again = _operation("replay", "Sends a dead letter again, with the same id.", "202", "How many.", replayed)
     again_all = _operation("replayAll", "Sends dead letters again.", "202", "How many.", replayed, _422="Bad query.")
     listed = _operation("deliveries", "Notify deliveries.", "200", "The list.", found, _422="Bad query.")
-    called = _operation("originate", "Calls somebody.", "201", "Called.", made, _422="Refused.")
+    called = _operation("originate", "Calls somebody.", "201", "Called.", _json(made), _422="Refused.")
     act = _operation("act", "Actions in mid-call.", "202", "Taken.", _404="No such call.", _422="Refused.")
     return {
         "/healthz": {"get": _operation("health", "Alive?", "200", "Alive.", {"text/plain": {}}, open=True)},

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from hookrouter.actions.decode import decode_steps
+from hookrouter.actions.faults import field_faults
 from hookrouter.actions.originate import own_id
 from hookrouter.ari.client import AriClient
 from hookrouter.ari.operations import Request
@@ -41,6 +42,20 @@ class NewCall(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rename="
     )
 
 
+def decode_new_call(body: bytes) -> NewCall:
+    """The body of `POST /v1/calls`. Raises AnswerRefused with every fault."""
+    try:
+        return msgspec.json.decode(body, type=NewCall)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        message = str(error)
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise AnswerRefused([Fault("", f"not JSON: {message}")]) from None
+    faults = list(field_faults(NewCall, value, "")) if isinstance(value, dict) else []
+    raise AnswerRefused(faults or [Fault("", message)])
+
+
 async def originate(
     clients: Mapping[str, AriClient],
     flow: Flow,
@@ -51,10 +66,7 @@ async def originate(
     """The new call's id. The same `id` twice is one call: `find` finds a call that is, or was. Raises AnswerRefused,
     ValueError (Asterisk refused).
     """
-    try:
-        wanted = msgspec.json.decode(body, type=NewCall)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise AnswerRefused([Fault("", str(error))]) from None
+    wanted = decode_new_call(body)
     name = wanted.asterisk or next(iter(clients))
     client = clients.get(name)
     if client is None:
@@ -64,7 +76,7 @@ async def originate(
     if route is None or route.mode != "control":
         known = ", ".join(found.name for found in routes.routes if found.mode == "control")
         raise AnswerRefused([Fault("/route", f"name the control route that owns the call; known: {known}")])
-    steps = () if isinstance(wanted.actions, msgspec.UnsetType) else decode_steps(bytes(wanted.actions))
+    steps = () if isinstance(wanted.actions, msgspec.UnsetType) else decode_steps(bytes(wanted.actions), "/actions")
     channel = own_id(wanted.id or secrets.token_hex(8))
     made = {"id": channel, "asterisk": name, "route": route.name}
     if wanted.id and ((name, channel) in flow.announced or await find(channel) is not None):

@@ -122,9 +122,9 @@ def _operation(name: str, value: dict[str, Any]) -> OperationAction:
     )
 
 
-def decode_steps(raw: bytes) -> tuple[Step, ...]:
+def decode_steps(raw: bytes, place: str = "") -> tuple[Step, ...]:
     """A JSON list of actions, as a route's fallback or an answer holds it. Raises AnswerRefused with every fault."""
-    return _steps(_list_of(raw, ""), "")
+    return _steps(_list_of(raw, place), place)
 
 
 def _list_of(raw: bytes, place: str) -> list[bytes]:

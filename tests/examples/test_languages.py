@@ -106,16 +106,16 @@ def test_a_wrong_signature_is_refused(ivr: Served) -> None:
 async def _one_call(router: Router, pbx: Pbx, app: str, language: str) -> list[tuple[str, str]]:
     """The caller hears their number, speaks a message and ends it with #; the verbs, and how each ended."""
     caller = await pbx.call(app, args=language, number="4711")
-    await router.fact(ActionStarted, call=caller.id, verb="gather", index=1)
+    await router.fact(ActionStarted, call=caller.id, verb="gather", index=1, timeout=60)
     await caller.press("1")
-    await router.fact(ActionStarted, call=caller.id, verb="gather", index=3)
+    await router.fact(ActionStarted, call=caller.id, verb="gather", index=3, timeout=60)
     await caller.press("2")
-    await router.fact(ActionStarted, call=caller.id, verb="record", timeout=20)
+    await router.fact(ActionStarted, call=caller.id, verb="record", timeout=60)
     await pbx.ari("POST", f"channels/{caller.far}/play", media="sound:hello-world")
     await caller.press("#")  # its turn comes when those words are spoken
-    finished = await router.fact(CallFinished, call=caller.id, timeout=30)
+    finished = await router.fact(CallFinished, call=caller.id, timeout=60)
     assert finished.route == language
-    await router.fact(DeliveryFinished, call=caller.id, type="StasisEnd")
+    await router.fact(DeliveryFinished, call=caller.id, type="StasisEnd", timeout=60)
     tried = [(fact.type, fact.status) for fact in router.of(DeliveryAttempted) if fact.call == caller.id]
     told = ["StasisStart", "DigitsCollected", "DigitsCollected", "RecordingCompleted", "StasisEnd"]
     assert tried == [(type, 200) for type in told]
@@ -129,9 +129,8 @@ async def _one_call(router: Router, pbx: Pbx, app: str, language: str) -> list[t
 async def test_a_call_from_end_to_end(pbx: Pbx, served: Callable[[str], Served]) -> None:
     """All languages at once, each with a caller of its own."""
     app = f"app{secrets.token_hex(4)}"
-    routes = [
-        route(served(name).url, name=name, more=f'secret = "{SECRET}"\nmatch = {{ args = ["{name}"] }}') for name in COMMANDS
-    ]
+    more = f'secret = "{SECRET}"\ntimeout = 10\ndeadline = 20'  # all at once, on a machine with two cores
+    routes = [route(served(name).url, name=name, more=f'{more}\nmatch = {{ args = ["{name}"] }}') for name in COMMANDS]
     async with Router(pbx.url, app, "".join(routes)) as router:
         await router.ready()
         heard = await asyncio.gather(*(_one_call(router, pbx, app, name) for name in COMMANDS), return_exceptions=True)

@@ -70,13 +70,13 @@ async def test_what_is_sent_fits(pbx: Pbx, endpoint: Endpoint) -> None:
     async with Router(pbx.url, app, text) as router:
         await router.ready()
         caller = await pbx.call(app, number="4711")
-        await endpoint.wait("ChannelEnteredBridge", 2)  # the lobby, then the conference
+        await endpoint.wait("ChannelEnteredBridge", 2, timeout=60)  # the lobby, then the conference
         await caller.press("*")
-        await endpoint.wait("FetchRequested", timeout=30)
+        await endpoint.wait("FetchRequested", timeout=60)
         await caller.press("5")
-        await endpoint.wait("ActionFailed")
+        await endpoint.wait("ActionFailed", timeout=60)
         await caller.hangup()
-        await endpoint.wait("CallEnded")
+        await endpoint.wait("CallEnded", timeout=60)
     seen = {delivery.type for delivery in endpoint.received}
     assert [fault for delivery in endpoint.received for fault in _faults(delivery.type, delivery.body)] == []
     assert seen >= RESULTS - {

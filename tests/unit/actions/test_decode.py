@@ -14,6 +14,7 @@ from hookrouter.actions.decode import NOTHING, decode_answer, decode_steps, dept
 from hookrouter.actions.vocabulary import BY_NAME, VERBS
 from hookrouter.errors import AnswerRefused
 from hookrouter.openapi import openapi_document
+from hookrouter.originating import decode_new_call
 from hookrouter.schemas import actions_schema
 
 
@@ -149,6 +150,20 @@ def test_every_example_decodes_and_fits_the_published_schema() -> None:
 def test_a_slip_is_told_with_what_was_meant(answer: Any, fault: str) -> None:
     """The usual ones of who comes from another system, or types in a hurry."""
     assert faults(answer, first=True) == [fault]
+
+
+def test_any_json_is_no_fault_where_any_json_may_stand() -> None:
+    """Beside a field that is wrong."""
+    assert faults([{"action": "notify", "body": {"a": [1]}, "route": 5}]) == ["/0/route: expected a string, got a whole number"]
+
+
+def test_a_new_call_is_told_what_is_wrong_with_it() -> None:
+    """`POST /v1/calls`: each field with its place, as in an answer."""
+    with pytest.raises(AnswerRefused) as refused:
+        decode_new_call(b'{"to":5,"callerid":"x","state":[1],"actions":[]}')
+    assert [str(fault) for fault in refused.value.faults] == [
+        "/to: expected a string, got a whole number", "/callerid: unknown field; did you mean `callerId`?"
+    ]  # fmt: skip
 
 
 def test_a_key_that_ends_nothing_may_be_an_entry() -> None:
