@@ -115,7 +115,7 @@ class Load:
     def check(self, proxy: Proxy | None = None) -> int:
         """The laws; returns how many prompts were not played as nobody could say whether they had been.
 
-        Not among them is the prompt of a gather, which digits typed ahead make needless.
+        Not among them is the prompt of a gather, which digits typed ahead make needless, nor what a failed program left out.
         """
         received = self.endpoint.received
         broken = incomplete(received, self.calls, ["StasisStart", "StasisEnd", "CallEnded"])
@@ -126,7 +126,8 @@ class Load:
             if kind in RESULT and not self.endpoint.of("ActionFailed", call):
                 broken += incomplete(received, [call], [RESULT[kind]])
         assert not broken, "\n".join(broken)
-        return sum(len(self.skipped(call, kind)) for call, kind in self.calls.items())
+        whole = [call for call in self.calls if not self.endpoint.of("ActionFailed", call)]
+        return sum(len(self.skipped(call, self.calls[call])) for call in whole)
 
     def skipped(self, call: str, kind: str) -> list[str]:
         return [*(Counter(HEARD[kind][kind == "gather" :]) - Counter(self.played(call))).elements()]
