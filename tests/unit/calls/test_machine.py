@@ -307,7 +307,7 @@ def play(table: Table, what: str, value: Any) -> None:
     """One random input, if it makes sense now."""
     call = table.call
     if what == "reply" and call.requests:
-        table.reply(status=value, body={"value": "x", "message": "m"}, fate="unknown" if value == 0 else "replied")
+        table.reply(status=value, body={"value": "x", "message": "m", "media": "sound:x"}, fate="unknown" if value == 0 else "replied")
     elif what == "answer" and call.in_flight:
         table.answer(value)
     elif what == "unanswered" and call.in_flight:
