@@ -131,9 +131,11 @@ def write_report(results: Results, goals: list[Goal], version: str) -> None:
     path = DOCS / "performance.md"
     head, _, rest = path.read_text().partition(BEGIN)
     tail = rest.partition(END)[2]
+    count = max((len(outcomes) for outcomes in results.rivals.values()), default=1)
+    rounds = "one round" if count == 1 else f"{count} rounds"
     ledger = "every event delivered once and in order, every action done once" if not results.faults else str(results.faults)
     text = [
-        "", f"Measured on {machine(version)}. The ledger of every load: {ledger}.", "",
+        "", f"Measured on {machine(version)}, {rounds}. The ledger of every load: {ledger}.", "",
         "### Goals", "", *_goals(goals), "",
         "### In turn, 50 calls a second", "", *_rivals(results), "",
         "![How long callers wait](performance/answering.svg)", "",

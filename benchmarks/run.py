@@ -77,10 +77,10 @@ def check(outcome: Outcome, name: str, *, all_events: bool, ours: bool) -> list[
 class Bench:
     """One run: an Asterisk, an endpoint, and a folder on a real disk."""
 
-    def __init__(self, asterisk: Asterisk, endpoint: Endpoint, room: Path, *, quick: bool) -> None:
+    def __init__(self, asterisk: Asterisk, endpoint: Endpoint, room: Path, *, quick: bool, rounds: int) -> None:
         self.asterisk, self.endpoint, self.room, self.quick = asterisk, endpoint, room, quick
         self.results = Results()
-        self.rounds = 1 if quick else 3
+        self.rounds = 1 if quick else rounds
 
     def measure(self, contestant: Contestant, label: str, rate: float, calls: int) -> Outcome:
         outcome = load(self.asterisk, self.endpoint, contestant, rate, calls, self.room)
@@ -232,13 +232,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="short loads, one round; writes no report")
     parser.add_argument("--only", action="append", choices=PARTS, help="one part; may be repeated; writes no report")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each load is repeated; medians count")
     options = parser.parse_args()
     ensure_mounted()
     with (
         tempfile.TemporaryDirectory(dir=HERE.parent, prefix=".bench-") as room,
         Endpoint() as endpoint, Asterisk() as asterisk,
     ):  # fmt: skip
-        bench = Bench(asterisk, endpoint, Path(room), quick=options.quick)
+        bench = Bench(asterisk, endpoint, Path(room), quick=options.quick, rounds=options.rounds)
         for part in options.only or PARTS:
             getattr(bench, part)()
         version = asterisk_version(asterisk.url)

@@ -126,7 +126,7 @@ class Outcome:
 
     @property
     def ratio(self) -> float:
-        return self.router / self.asterisk
+        return self.router / self.asterisk if self.asterisk else float("nan")  # less than a tick of the kernel's clock
 
 
 def place_calls(asterisk: Asterisk, rate: float, calls: int, folder: Path) -> Outcome:
