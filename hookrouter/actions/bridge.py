@@ -117,7 +117,8 @@ class BridgeRun(Run, tag="bridge"):
                 self._fail(do, reply, "bridge")
         elif name == "add":
             if ok:
-                do.after(_ENTER_TIMEOUT, "enter")
+                if self.waiting:  # ChannelEnteredBridge may have come before the reply
+                    do.after(_ENTER_TIMEOUT, "enter")
             elif reply.status in (404, 409, 422) and do.action.name and self.joins < _MAX_JOINS and not self.entered_at:
                 self._create(do)  # the last one of the room left, and took it along
             else:

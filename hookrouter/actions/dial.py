@@ -387,7 +387,7 @@ class DialRun(Run, tag="dial"):
         leg = self.legs.get(channel)
         if leg is None or leg.phase == "gone":
             return
-        if leg.phase == "answered" and channel != self.winner:
+        if leg.phase == "answered":  # hung up in `confirm`, or while it was told what this is about
             do.kill(f"confirm {channel}")
             status = "rejected"
         if leg.phase == "sorry":

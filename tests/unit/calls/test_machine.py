@@ -264,6 +264,20 @@ def test_what_the_router_made_goes_when_the_call_does() -> None:
     table.finish()
 
 
+def test_a_bridge_entered_before_the_reply_lasts() -> None:
+    """Event and reply come in either order; nobody waits for an entry that has been."""
+    table = Table(up=True).start([{"action": "bridge", "name": "team"}])
+    table.reply("bridges.createWithId", 200)
+    bridge = {"id": next(p.params["bridgeId"] for p in table.asked if "bridgeId" in p.params)}
+    table.happen("ChannelEnteredBridge", bridge=bridge)
+    table.reply("bridges.addChannel", 204)
+    table.later(60)
+    assert "ActionFailed" not in table.types
+    table.happen("BridgeDestroyed", "", bridge=bridge)
+    assert table.data()["reason"] == "ended"
+    table.finish()
+
+
 def test_a_restart_asks_again_for_what_was_on_its_way() -> None:
     """Requests are doubtful, timers are armed, the delivery in flight is sent again."""
     table = Table().start([PLAY])
