@@ -42,6 +42,7 @@ class Endpoint:
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
         self.received: list[Delivery] = []
+        self._by_call: dict[str, list[Delivery]] = {}  # thousands of calls are waited for one by one
         self.changed = asyncio.Condition()
         self.in_flight: dict[str, int] = {}
         self.most_in_flight = 0
@@ -73,6 +74,7 @@ class Endpoint:
         self.in_flight[call] = self.in_flight.get(call, 0) + 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight[call])
         self.received.append(delivery)
+        self._by_call.setdefault(call, []).append(delivery)
         async with self.changed:
             self.changed.notify_all()
         try:
@@ -90,7 +92,8 @@ class Endpoint:
         return web.json_response(answer) if answer is not None else web.Response(status=204)
 
     def of(self, type: str, call: str | None = None) -> list[Delivery]:
-        return [d for d in self.received if d.type == type and call in (None, d.call)]
+        among = self.received if call is None else self._by_call.get(call, [])
+        return [d for d in among if d.type == type]
 
     async def wait(self, type: str, count: int = 1, *, timeout: float = 15.0, call: str | None = None) -> Delivery:
         """The `count`-th delivery of this type. Raises TimeoutError with what came instead."""
