@@ -38,7 +38,8 @@ def machine(version: str) -> str:
     cpu = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                 if line.startswith("model name")), platform.machine())  # fmt: skip
     python = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
-    return f"{os.cpu_count()} cores of {cpu}, {platform.system()} {platform.release()}, {python}, Asterisk {version}"
+    kernel = f"{platform.system()} {platform.release().partition('-')[0]}"
+    return f"{os.cpu_count()} cores of {cpu}, {kernel}, {python}, Asterisk {version}"
 
 
 def _middle(outcomes: list[Outcome], figure: str) -> float:
