@@ -209,8 +209,6 @@ class DialRun(Run, tag="dial"):
         elif what == "record" and not good:
             do.tell("ActionFailed", {"error": {"reason": "recording_failed", "message": error_message(reply)}})
             self.recording = ""
-        elif what == "snoop" and good:
-            do.cast("channels.play", channelId=self.snoop, media=asterisk_media(do.action.whisper))
 
     def _early(self, channel: str, do: Do) -> None:
         """The leg is in a bridge with the caller before it rings, so that its early media is heard."""
@@ -232,6 +230,8 @@ class DialRun(Run, tag="dial"):
         channel = head.channel.id if head.channel else ""
         if head.type == "Dial" and head.peer is not None and head.peer.id in self.legs:
             self._dialled(head.peer.id, head.dialstatus, do)
+        elif head.type == "StasisStart" and channel == self.snoop:  # before that Asterisk says 409
+            do.cast("channels.play", channelId=self.snoop, media=asterisk_media(do.action.whisper))
         elif head.type in ("StasisStart", "ChannelStateChange") and channel in self.legs:
             if head.channel and head.channel.state == "Up":
                 self._answered(channel, do)

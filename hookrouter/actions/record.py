@@ -27,6 +27,7 @@ Name = Annotated[
 Format = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+$", description="A file format that Asterisk writes.")]
 _BEGIN_DELAY, _BEGIN_TRIES = 0.1, 10
 _CLOSING_TIMEOUT = 10.0
+_ENTER_TIMEOUT = 2.0  # seconds in which a snoop is in the app
 
 
 def recording_url(name: str, asterisk: str) -> str:
@@ -170,6 +171,7 @@ class StartRecordingRun(Run, tag="startRecording"):
     snoop: str = ""
     bridge: str = ""
     again: bool = False
+    begun: bool = False
 
     def start(self, do: Do) -> None:
         action = do.action
@@ -189,6 +191,12 @@ class StartRecordingRun(Run, tag="startRecording"):
                        channelId=do.channel, snoopId=self.snoop, spy="both", whisper="none", app=do.call.app,
                        appArgs="hookrouter-leg")  # fmt: skip
 
+    def _begin(self, do: Do) -> None:
+        """The snoop is in the app: before that Asterisk says 409."""
+        if not self.begun:
+            self.begun = True
+            self._record(do)
+
     def _record(self, do: Do) -> None:
         target: dict[str, Any] = {"bridgeId": self.bridge} if self.bridge else {"channelId": self.snoop}
         operation = "bridges.record" if self.bridge else "channels.record"
@@ -196,8 +204,8 @@ class StartRecordingRun(Run, tag="startRecording"):
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
         if 200 <= reply.status < 300:
-            if name == "snoop":
-                self._record(do)
+            if name == "snoop" and not self.begun:
+                do.after(_ENTER_TIMEOUT, "enter")
             elif name == "stored":
                 self._finish(do, None)
             return
@@ -219,8 +227,10 @@ class StartRecordingRun(Run, tag="startRecording"):
         do.fail("recording_failed", f"recording `{self.name}`: {error_message(reply)}", reply.status)
 
     def on_event(self, event: Event, do: Do) -> None:
-        recording = event.head.recording
-        if recording is not None and recording.name == self.name:
+        recording, channel = event.head.recording, event.head.channel
+        if event.type == "StasisStart" and channel is not None and channel.id == self.snoop:
+            self._begin(do)
+        elif recording is not None and recording.name == self.name:
             if event.type == "RecordingFinished":
                 self._finish(do, recording.duration)
             elif event.type == "RecordingFailed":
@@ -243,11 +253,15 @@ class StartRecordingRun(Run, tag="startRecording"):
         self._release(do)
 
     def on_hangup(self, do: Do) -> None:
+        do.cancel("enter")
         do.cast("recordings.stop", recordingName=self.name)
         do.after(_CLOSING_TIMEOUT, "closing")
 
     def on_timer(self, name: str, do: Do) -> None:
-        self._finish(do, None)
+        if name == "enter":
+            self._begin(do)  # its StasisStart was lost, or Asterisk says what is wrong
+        else:
+            self._finish(do, None)
 
     def on_resume(self, do: Do) -> None:
         do.request("recordings.getLive", "live", recordingName=self.name)

@@ -15,6 +15,7 @@ from msgspec import Meta
 from hookrouter.actions.base import LEG, Action, Do, Reply, Run, fail_with
 from hookrouter.ari.events import Event
 
+_ENTER_TIMEOUT = 2.0  # seconds in which the snoop is in the app
 Direction = Literal["none", "in", "out", "both"]
 _MODES: dict[str, tuple[Direction, Direction]] = {
     "listen": ("both", "none"), "whisper": ("both", "out"), "barge": ("both", "both"),
@@ -58,6 +59,7 @@ class Spy(Action, frozen=True, tag="spy"):
 class SpyRun(Run, tag="spy"):
     snoop: str = ""
     bridge: str = ""
+    joining: bool = False
     since: float = 0.0
 
     def start(self, do: Do) -> None:
@@ -81,16 +83,27 @@ class SpyRun(Run, tag="spy"):
             self._release(do)
             fail_with(do, reply, "spy")
         elif name == "snoop":
-            do.request("bridges.createWithId", "bridge", bridgeId=self.bridge, type="mixing", name=f"spy {do.call.id}")
+            do.after(_ENTER_TIMEOUT, "enter")
         elif name == "bridge":
             do.request("bridges.addChannel", "add", bridgeId=self.bridge, channel=[do.channel, self.snoop])
-        else:
+        elif name == "add":
             self.since = do.now
+
+    def _join(self, do: Do) -> None:
+        """The snoop is in the app: before that Asterisk says 422."""
+        if not self.joining:
+            self.joining = True
+            do.request("bridges.createWithId", "bridge", bridgeId=self.bridge, type="mixing", name=f"spy {do.call.id}")
+
+    def on_timer(self, name: str, do: Do) -> None:
+        self._join(do)  # its StasisStart was lost, or Asterisk says what is wrong
 
     def on_event(self, event: Event, do: Do) -> None:
         head = event.head
         channel = head.channel.id if head.channel else ""
-        if channel == self.snoop and head.type in ("StasisEnd", "ChannelDestroyed"):
+        if channel == self.snoop and head.type == "StasisStart":
+            self._join(do)
+        elif channel == self.snoop and head.type in ("StasisEnd", "ChannelDestroyed"):
             self._finish("hangup", do)
         elif head.type == "BridgeDestroyed" and head.bridge and head.bridge.id == self.bridge:
             self._finish("ended", do)

@@ -45,10 +45,14 @@ class House:
             while sum(fact.verb == verb for fact in self.router.of(ActionStarted)) < count:
                 await asyncio.sleep(0.01)
 
-    async def joined(self, count: int = 2) -> None:
-        """Waits until so many are in one bridge."""
+    async def joined(self, who: int = -1) -> None:
+        """Waits until two are in one bridge; `who`: this call (in order of their coming) is one of them."""
         async with asyncio.timeout(10):
-            while not any(len(bridge["channels"]) == count for bridge in (await self.pbx.ari("GET", "bridges"))[1]):
+            while True:
+                calls = [delivery.call for delivery in self.endpoint.of("StasisStart")]
+                for bridge in (await self.pbx.ari("GET", "bridges"))[1]:
+                    if len(bridge["channels"]) == 2 and (who < 0 or calls[who] in bridge["channels"]):
+                        return
                 await asyncio.sleep(0.02)
 
     async def empty(self) -> None:
@@ -158,7 +162,7 @@ async def test_transfer(
         if who == "agent":  # the caller waits for the expert alone now
             phones["expert"].reject(603, "Decline")
         elif (mode, moment, who) == ("attended", "talk", "expert"):
-            await here.joined()
+            await here.joined(0)
             await phones["agent"].hangup()
         done = await endpoint.wait("TransferCompleted")
         assert done.data["status"] == status

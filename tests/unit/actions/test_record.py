@@ -10,6 +10,8 @@ _PAUSED = [{"action": "startRecording", "name": "both"}, {"action": "pauseRecord
 def _asked_to_pause() -> Table:
     table = Table(up=True).start(_PAUSED)
     table.reply("channels.snoopChannelWithId", 200, {"id": "snoop"})
+    assert "channels.record" not in table.operations  # Asterisk would say 409: it is not in the app yet
+    table.happen("StasisStart", next(str(p.params["snoopId"]) for p in table.asked if "snoopId" in p.params))
     assert table.operations[-1] == "channels.record"
     return table
 
