@@ -129,6 +129,7 @@ class LegState(msgspec.Struct):
     phase: Literal["dialing", "answered", "ready", "sorry", "gone"] = "dialing"
     status: str = ""
     cause: int = 0
+    entered: bool = False
     bridged: bool = False  # before it is answered, for its early media
 
 
@@ -233,8 +234,11 @@ class DialRun(Run, tag="dial"):
         elif head.type == "StasisStart" and channel == self.snoop:  # before that Asterisk says 409
             do.cast("channels.play", channelId=self.snoop, media=asterisk_media(do.action.whisper))
         elif head.type in ("StasisStart", "ChannelStateChange") and channel in self.legs:
+            leg = self.legs[channel]
+            leg.entered = leg.entered or head.type == "StasisStart"  # it may be up a moment before it is in the app
             if head.channel and head.channel.state == "Up":
-                self._answered(channel, do)
+                if leg.entered:
+                    self._answered(channel, do)
             elif head.type == "StasisStart" and not self.legs[channel].bridged:  # before it, Asterisk says 409
                 self._early(channel, do)
         elif head.type == "ChannelDestroyed" and channel in self.legs:
