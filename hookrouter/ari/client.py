@@ -5,6 +5,7 @@ Rules:
   that waits for a prompt would hold up every other call. Those go over HTTP, or wait until their channel is free.
 - What certainly did not arrive, or failed for a passing reason, is tried again; what may have been done is asked for first
   (repeating.py). What stays unknown is returned as `unknown`, never repeated.
+- While Asterisk cannot be reached at all, what a call asks for waits: nothing else could be done for it either.
 - An Asterisk that answers no requests on its socket (before 22.4) gets them over HTTP.
 - Another client that takes our app is not fought: we step down and say so.
 Source: Asterisk's res_ari, res_http_websocket; docs/asterisk.md.
@@ -93,6 +94,7 @@ class AriClient:
         self._auth = ("authorization", f"Basic {token}")
         self._base = settings.url.rstrip("/") + "/ari"
         self._accepted = asyncio.Lock()
+        self._back = asyncio.Event()  # set while connected
 
     @property
     def ready(self) -> bool:
@@ -181,6 +183,7 @@ class AriClient:
             return ("closed", "by us") if reader.cancelled() else reader.result()
         finally:
             self._link = None
+            self._back.clear()
             for task in (reader, greeting):
                 task.cancel()
             await link.close()
@@ -209,6 +212,7 @@ class AriClient:
         await self._on_connected(connected)
         if link.open:
             self.state = "connected"
+            self._back.set()
             self._facts.emit(AriConnected(self.name, self.apps, self.version, connected.reconnect))
 
     async def _who_is_there(self, link: Link) -> dict[str, Any]:
@@ -235,6 +239,7 @@ class AriClient:
     def _take(self, raw: bytes, head: Head) -> None:
         if head.type == "ApplicationReplaced" and (head.application in self.apps or not head.application):
             self.state = "replaced"
+            self._back.set()  # nobody waits for us
             self._facts.emit(AriReplaced(self.name, head.application))
             link = self._link
             if link is not None:
@@ -285,24 +290,28 @@ class AriClient:
         channel_busy: Busy | None = None,
         timeout: float = _REQUEST_TIMEOUT,
         call: str = "",
+        patient: bool = False,
     ) -> Reply:
         """Carries out a request; never raises for Asterisk's sake. `timeout`: seconds for each try.
 
         `doubtful`: it may have been sent before. `channel_busy` tells whether something runs on the channel that a blocking
-        operation would wait for.
+        operation would wait for. `patient`: while Asterisk is not connected it waits, for as long as that takes.
         """
         found = operation(request.operation)
         if found is None:
             return Reply(400, b'{"message":"no such operation"}')
-        job = Job(self, request, found, channel_busy, timeout, call, doubtful)
-        try:
-            return await job.attempt(1)
-        except Again:
-            pass
-        try:
-            return await try_again(job.attempt, total=_RETRY_TOTAL, sleep=self._clock.sleep, now=self.now)
-        except Again:
-            return job.last
+        job = Job(self, request, found, channel_busy, timeout, call, doubtful, patient)
+        while True:
+            try:
+                return await job.attempt(1)
+            except Again:
+                pass
+            try:
+                return await try_again(job.attempt, total=_RETRY_TOTAL, sleep=self._clock.sleep, now=self.now)
+            except Again:
+                if not patient or self._link is not None or self.state in ("replaced", "stopped"):
+                    return job.last
+            await self._back.wait()
 
     async def exchange(
         self, http: HttpRequest, found: Operation, busy: Busy | None, timeout: float

@@ -45,7 +45,7 @@ class Way(Protocol):
         """(status, body, transport). Raises AriUnreachable or AriFateUnknown."""
         ...
 
-    async def perform(self, request: Request) -> Reply: ...
+    async def perform(self, request: Request, *, patient: bool = False) -> Reply: ...
     def report(
         self, request: Request, status: int, started: float, transport: str, attempt: int, call: str, detail: str
     ) -> None: ...
@@ -57,10 +57,10 @@ class Way(Protocol):
 class Job:
     """One `perform`: its tries, and what the last one left behind."""
 
-    __slots__ = ("busy", "call", "doubtful", "found", "http", "last", "request", "timeout", "way")
+    __slots__ = ("busy", "call", "doubtful", "found", "http", "last", "patient", "request", "timeout", "way")
 
     def __init__(self, way: Way, request: Request, found: Operation, busy: Busy | None, timeout: float, call: str,
-                 doubtful: bool) -> None:  # fmt: skip
+                 doubtful: bool, patient: bool = False) -> None:  # fmt: skip
         self.way = way
         self.request = request
         self.found = found
@@ -69,6 +69,7 @@ class Job:
         self.timeout = timeout
         self.call = call
         self.doubtful = doubtful
+        self.patient = patient
         self.last = Reply(0, fate="unreachable")
 
     async def attempt(self, number: int) -> Reply:
@@ -116,7 +117,7 @@ class Job:
         question = proof_request(self.request)
         if question is None:
             return Reply(0, self.last.body, "unknown")
-        answer = await self.way.perform(question)
+        answer = await self.way.perform(question, patient=self.patient)
         done = proved(self.request, answer.status)
         if done:
             return Reply(200, answer.body, "proved")
@@ -133,7 +134,7 @@ class Job:
     async def _is_there(self) -> bool:
         """Whether the id that was asked for is taken: Asterisk's 409 alone does not say so (repeating.DOUBTFUL_409)."""
         question = proof_request(self.request)
-        return question is not None and (await self.way.perform(question)).status != 404
+        return question is not None and (await self.way.perform(question, patient=self.patient)).status != 404
 
     async def _after_repeat(self, status: int, started: float) -> Reply:
         if status in self.found.done_already:

@@ -68,6 +68,7 @@ class Ari(Protocol):
         channel_busy: Callable[[], bool] | None = None,
         timeout: float = 3.0,
         call: str = "",
+        patient: bool = False,
     ) -> Reply: ...
 
 
@@ -257,7 +258,7 @@ class Runner:
         client = self._clients[live.call.asterisk]
         request = Request(effect.operation, effect.params)
         reply = await client.perform(
-            request, doubtful=effect.doubtful, channel_busy=lambda: live.busy, call=live.call.id
+            request, doubtful=effect.doubtful, channel_busy=lambda: live.busy, call=live.call.id, patient=True
         )
         self.turn(live, lambda turn: turn.on_reply(effect.key, reply))
 

@@ -67,7 +67,8 @@ async def test_who_hangs_up_leaves_nothing_behind(
     assert not warned, warned[:5]
     begun = {delivery.call for delivery in endpoint.of("StasisStart")}
     assert not incomplete(endpoint.received, begun, ["StasisStart", "StasisEnd", "CallEnded"])
-    assert (await pbx.channels(), await pbx.bridges()) == before
+    assert await pbx.channels() <= before[0]  # callers of the test before may have been on their way out
+    assert await pbx.bridges() <= before[1]
     measured(7, f"{count} callers hung up at seeded moments: no failed action, nothing left in Asterisk")
 
 

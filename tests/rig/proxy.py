@@ -49,30 +49,22 @@ class Proxy:
         self.changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
-        self._closed = False
+        self._door: socket.socket | None = None
 
     async def __aenter__(self) -> Proxy:
         self._place = _bound(0)  # never listens: it keeps the port while nobody does
         self.port = self._place.getsockname()[1]
-        self._server: asyncio.Server | None = None
-        self._opening = asyncio.create_task(self._listen())
-        await self._opening
+        self._listen()
         return self
 
-    async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._accept, sock=_bound(self.port), limit=2**20)
-
     async def __aexit__(self, *_: object) -> None:
-        self._closed = True
-        await self._opening
-        if self._server is not None:
-            self._server.close()
-        for _ in range(5):  # what was accepted a moment ago has no task yet
-            self.cut()
-            for task in list(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            await asyncio.sleep(0)
+        if self._door is not None:
+            self._close()
+        await asyncio.sleep(0)  # what was accepted a moment ago has begun
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what was aborted is closed
         self._place.close()
 
     @property
@@ -89,8 +81,7 @@ class Proxy:
     def refuse(self) -> None:
         """Cuts, and refuses new connections until `heal`: nobody listens."""
         self.mode = "refuse"
-        assert self._server is not None
-        self._server.close()
+        self._close()
         self.cut()
 
     def freeze(self) -> None:
@@ -103,7 +94,7 @@ class Proxy:
         if was == "frozen":
             self.cut()
         elif was == "refuse":
-            self._opening = asyncio.create_task(self._listen())
+            self._listen()
 
     # ---- what passed
 
@@ -120,26 +111,46 @@ class Proxy:
 
     # ---- plumbing
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    # Not asyncio's own server: when it closes, it loses sight of what it has just accepted.
+
+    def _listen(self) -> None:
+        self._door = _bound(self.port)
+        self._door.setblocking(False)
+        self._door.listen(1024)
+        asyncio.get_running_loop().add_reader(self._door, self._accept, self._door)
+
+    def _close(self) -> None:
+        assert self._door is not None
+        asyncio.get_running_loop().remove_reader(self._door)
+        self._door.close()
+        self._door = None
+
+    def _accept(self, door: socket.socket) -> None:
+        try:
+            connection, _ = door.accept()
+        except OSError:  # it has gone again
+            return
+        task = asyncio.create_task(self._serve(connection))
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        if self.mode == "refuse":
+            connection.close()
+            return
+        reader, writer = await _streams(connection)
         self._writers.add(writer)
         other: asyncio.StreamWriter | None = None
+        ways: list[asyncio.Task[None]] = []
         try:
-            if self.mode == "refuse" or self._closed:
-                writer.transport.abort()
-                return
             while self.mode == "frozen":
                 if not await reader.read(65536):
                     return
             out, other = await asyncio.open_connection("127.0.0.1", self.target, limit=2**20)
             self._writers.add(other)
             there, back = _Pipe(reader, other, True), _Pipe(out, writer, False)
-            await asyncio.wait(
-                {asyncio.create_task(self._http(there, back)), asyncio.create_task(self._back(back))},
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            ways = [asyncio.create_task(self._http(there, back)), asyncio.create_task(self._back(back))]
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
@@ -147,7 +158,7 @@ class Proxy:
                 if end is not None:
                     self._writers.discard(end)
                     end.transport.abort()
-            self._tasks.discard(task)
+            await asyncio.gather(*ways, return_exceptions=True)
 
     async def _send(self, pipe: _Pipe, data: bytes) -> None:
         if self.delay:
@@ -233,6 +244,14 @@ def _bound(port: int) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     found.bind(("127.0.0.1", port))
     return found
+
+
+async def _streams(connection: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=2**20)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection)
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 def _unmask(payload: bytes, mask: bytes) -> bytes:

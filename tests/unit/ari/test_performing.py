@@ -49,7 +49,7 @@ class Way:
         assert isinstance(what, int)
         return what, b"", "ws"
 
-    async def perform(self, request: Request) -> Reply:
+    async def perform(self, request: Request, *, patient: bool = False) -> Reply:
         self.asked.append(request.operation)
         return Reply(self.proof, b"{}", "replied" if self.proof else "unreachable")
 
