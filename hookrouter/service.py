@@ -6,14 +6,12 @@ import asyncio
 import contextlib
 import hmac
 import random
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
-import uvicorn
 
 from hookrouter.actions.decode import decode_answer
 from hookrouter.ari.client import AriClient, Connected
@@ -44,6 +42,7 @@ from hookrouter.store import Retention, Store, open_store
 from hookrouter.telemetry.metrics import Metrics
 from hookrouter.telemetry.timeline import Timelines, read_summary
 from hookrouter.web.app import create_app, sse
+from hookrouter.web.server import Server, bind
 
 NEEDED_EVENTS = frozenset(
     {
@@ -93,7 +92,7 @@ class Service:
         self.board = Board()
         self.clients: dict[str, AriClient] = {}
         self.timelines = Timelines(self.store, self._clock)
-        self._server: uvicorn.Server | None = None
+        self._server: Server | None = None
         facts.subscribe(self.metrics_of.observe)
         facts.subscribe(self.timelines.observe)
         facts.subscribe(self._broadcast)
@@ -148,7 +147,7 @@ class Service:
             await client.stop()
         await self.notifier.stop(1.0)
         if self._server is not None:
-            self._server.should_exit = True
+            self._server.end()
         for task in self._tasks:
             if task.get_name() != "http":
                 task.cancel()
@@ -161,13 +160,11 @@ class Service:
 
     async def _serve(self) -> None:
         server = self.config.server
-        config = uvicorn.Config(
-            create_app(self), host=server.host, port=server.port, log_config=None, access_log=False, lifespan="off",
-            ws="websockets-sansio", ws_per_message_deflate=False, ws_max_size=64 * 1024 * 1024, ws_ping_interval=4,
-            ws_ping_timeout=4, timeout_graceful_shutdown=1,
+        self._server = Server(
+            create_app(self), host=server.host, port=server.port, ws="websockets-sansio", ws_per_message_deflate=False,
+            ws_max_size=64 * 1024 * 1024, ws_ping_interval=4, ws_ping_timeout=4, timeout_graceful_shutdown=1,
         )  # fmt: skip
-        self._server = _Server(config)
-        bound = _bind(server.host, server.port)
+        bound = bind(server.host, server.port)
         self._tasks.append(asyncio.create_task(self._server.serve([bound]), name="http"))
         await self._server.is_up.wait()
 
@@ -385,36 +382,6 @@ class Service:
             f"{username}:{password}".encode(), f"{settings.username}:{settings.password}".encode()
         )
         return client.accept if right else None
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """A listening socket made for TCP by name: asyncio sets TCP_NODELAY only on such. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-    except BaseException:
-        bound.close()
-        raise
-    bound.setblocking(False)
-    return bound
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers, and with a word when it is up."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.is_up = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        self.is_up.set()
 
 
 def _described(live: Live) -> dict[str, Any]:

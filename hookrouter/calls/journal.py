@@ -62,7 +62,7 @@ class Journal(Protocol):
         ...
 
     def finish_call(self, call_id: str, asterisk: str, ended_at: float, summary: bytes) -> None:
-        """The call is over: forgets its snapshot and keeps one summary for `recent_calls`."""
+        """The call is over: keeps one summary for `recent_calls`. Its snapshot goes by `drop_call`."""
         ...
 
     def put_meta(self, key: str, value: bytes | None) -> None:

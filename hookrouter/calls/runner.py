@@ -48,7 +48,7 @@ from hookrouter.facts import Facts, Warned
 
 _HARMLESS = frozenset({Repeat.SAFE, Repeat.GONE_IS_DONE})
 _WRITTEN_WITHIN = 0.05
-_TOLD_WITHIN = 0.01
+_TOLD_WITHIN = 0.02
 _TELLING = frozenset(
     {
         "ChannelVarset", "ChannelStateChange", "ChannelHangupRequest", "ChannelDialplan", "ChannelCallerId",

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import click
-import uvicorn
 from rich.console import Console
 from rich.text import Text
 
@@ -18,6 +17,7 @@ from hookrouter.errors import ConfigurationError
 from hookrouter.simulator.playing_out import Play, Result
 from hookrouter.simulator.sample import create_sample
 from hookrouter.simulator.script import Expect, Script, Step, from_digits, read_script
+from hookrouter.web.server import Server
 
 _STYLES = {"plain": "", "good": "green", "bad": "bold red", "note": "dim"}
 _DEMO = Script(
@@ -52,17 +52,13 @@ async def _demo(speed: float) -> Result:
 
 @contextlib.asynccontextmanager
 async def _sample_endpoint() -> AsyncIterator[str]:
-    server = uvicorn.Server(
-        uvicorn.Config(create_sample(), host="127.0.0.1", port=0, log_config=None, access_log=False, lifespan="off")
-    )
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+    server = Server(create_sample(), host="127.0.0.1", port=0)
     task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.005)
+    await server.is_up.wait()
     try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
+        yield f"http://127.0.0.1:{server.port}/"
     finally:
-        server.should_exit = True
+        server.end()
         await task
 
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import socket
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import uvicorn
 import websockets.asyncio.client
 import websockets.exceptions
 from starlette.applications import Starlette
@@ -32,6 +30,7 @@ from hookrouter.simulator.dialplan import Dialplan
 from hookrouter.simulator.pbx import Pbx, Phones
 from hookrouter.simulator.rest import perform, reason
 from hookrouter.simulator.timing import Timing
+from hookrouter.web.server import Server, bind
 
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
 _RECONNECT = 0.5
@@ -68,7 +67,7 @@ class Simulator:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._outbound: set[asyncio.Task[Any]] = set()
         self._sessions: set[Session] = set()
-        self._server: uvicorn.Server | None = None
+        self._server: Server | None = None
         self.pbx = self._new_pbx()
 
     def _new_pbx(self) -> Pbx:
@@ -98,13 +97,12 @@ class Simulator:
             WebSocketRoute("/ari/events", self._events),
             Route("/ari/{path:path}", self._rest, methods=_METHODS),
         ])  # fmt: skip
-        config = uvicorn.Config(
-            app, host="127.0.0.1", port=self._port, log_config=None, access_log=False, lifespan="off",
-            ws="websockets-sansio", ws_per_message_deflate=False, ws_ping_interval=None, timeout_graceful_shutdown=1,
-        )  # fmt: skip
-        bound = _bind(self._port)
+        bound = bind("127.0.0.1", self._port)
         self._port = bound.getsockname()[1]
-        self._server = _Server(config)
+        self._server = Server(
+            app, host="127.0.0.1", port=self._port, ws="websockets-sansio", ws_per_message_deflate=False,
+            ws_ping_interval=None, timeout_graceful_shutdown=1,
+        )  # fmt: skip
         self._start_task(self._tasks, self._server.serve([bound]))
         await self._server.is_up.wait()
         for app_name, url in self._listening.items():
@@ -125,7 +123,7 @@ class Simulator:
             task.cancel()
         await asyncio.gather(*outbound, return_exceptions=True)
         if self._server is not None:
-            self._server.should_exit = True
+            self._server.end()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._server = None
 
@@ -292,31 +290,3 @@ class Simulator:
                 raise ConnectionError from None
 
         await self._converse(session, receive, send)
-
-
-def _bind(port: int) -> socket.socket:
-    """A listening socket whose connections get TCP_NODELAY from asyncio: it looks at the protocol number."""
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind(("127.0.0.1", port))
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
-class _Server(uvicorn.Server):
-    """Says when it is up, and leaves the signals to whoever started it."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.is_up = asyncio.Event()
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        self.is_up.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield

@@ -62,7 +62,6 @@ class MemoryStore:
         self._calls.pop(call_id, None)
 
     def finish_call(self, call_id: str, asterisk: str, ended_at: float, summary: bytes) -> None:
-        self.drop_call(call_id)
         self._finished.append(FinishedCall(call_id, asterisk, ended_at, summary))
 
     def put_meta(self, key: str, value: bytes | None) -> None:

@@ -126,7 +126,6 @@ class SqliteStore:
         self._schedule()
 
     def finish_call(self, call_id: str, asterisk: str, ended_at: float, summary: bytes) -> None:
-        self._buffer.calls[call_id] = None
         self._buffer.finished.append((call_id, asterisk, ended_at, summary))
         self._schedule()
 

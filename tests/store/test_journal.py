@@ -101,5 +101,6 @@ async def test_a_timeline_outlives_its_call(store: Store) -> None:
     ]
     assert [(c.call_id, c.summary) for c in await store.recent_calls(1)] == [("1.2", b"{}")]
     assert [c.call_id for c in await store.recent_calls()] == ["1.2", "1.1"]
+    store.drop_call("1.1")
     assert await store.load_calls() == []
     assert await store.timeline("nobody") == []
