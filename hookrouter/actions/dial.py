@@ -35,6 +35,7 @@ _DIALSTATUS: dict[str, Status] = {"BUSY": "busy", "NOANSWER": "noAnswer", "CONGE
 _RANK: tuple[Status, ...] = ("busy", "rejected", "noAnswer", "unavailable")
 _JOIN_TIMEOUT = 8.0
 _FILE_TIMEOUT = 3.0
+_HANGUP_GRACE = 0.5  # one who has just hung up cannot be joined, and their end is told a moment later
 
 
 class Leg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -147,6 +148,8 @@ class DialRun(Run, tag="dial"):
     snoop: str = ""
     ending: str = ""
     last_cause: int = 0
+    hushed: bool = False  # the caller hears no ringing any more: somebody has answered
+    refused: str = ""  # why Asterisk did not join the two
 
     # ---- ringing ----
 
@@ -156,6 +159,7 @@ class DialRun(Run, tag="dial"):
 
     def _ringback(self, do: Do) -> None:
         action = do.action
+        self.hushed = False
         if action.ringback:
             do.spawn([msgspec.json.encode({"action": "play", "media": action.ringback, "loop": 0})], "ringback")
         elif not action.early_media:
@@ -199,14 +203,18 @@ class DialRun(Run, tag="dial"):
             do.request("channels.get", f"there {channel}", channelId=channel)
         elif what == "there" and reply.status == 404 and channel in self.legs and self.legs[channel].phase == "dialing":
             self._gone(channel, "unavailable", 0, do)
+        elif what in ("answer", "bridge", "add") and (channel != self.winner or self.joined_at):
+            return  # who was to be joined has hung up since, or is in already
         elif what == "answer":
             self._join(do)
         elif what == "bridge" and good:
-            do.request("bridges.addChannel", "add", bridgeId=self.bridge, channel=self.waiting)
-        elif what in ("bridge", "add") and not good:
-            if not do.call.ended:
-                self._release(do)
-                fail_with(do, reply, "joining the two")
+            do.request("bridges.addChannel", f"add {channel}", bridgeId=self.bridge, channel=self.waiting)
+        elif what == "bridge":
+            self._release(do)
+            fail_with(do, reply, "joining the two")
+        elif what == "add" and not good:
+            self.refused = error_message(reply)
+            do.after(_HANGUP_GRACE, "join")
         elif what == "record" and not good:
             do.tell("ActionFailed", {"error": {"reason": "recording_failed", "message": error_message(reply)}})
             self.recording = ""
@@ -310,12 +318,13 @@ class DialRun(Run, tag="dial"):
 
     def _ready(self, do: Do) -> None:
         self.legs[self.winner].phase = "ready"
+        self.hushed = True
         do.kill("ringback")
         do.cast("channels.ringStop", channelId=do.channel)
         if do.call.up:
             self._join(do)
         else:
-            do.request("channels.answer", "answer", channelId=do.channel)
+            do.request("channels.answer", f"answer {self.winner}", channelId=do.channel)
 
     def _join(self, do: Do) -> None:
         self.waiting = [do.channel, self.winner]
@@ -326,7 +335,7 @@ class DialRun(Run, tag="dial"):
         self.bridge = do.new_id("bridge")
         do.own("bridge", self.bridge)
         do.after(_JOIN_TIMEOUT, "join")
-        do.request("bridges.createWithId", "bridge", undo=("bridges.destroy", {"bridgeId": self.bridge}),
+        do.request("bridges.createWithId", f"bridge {self.winner}", undo=("bridges.destroy", {"bridgeId": self.bridge}),
                    bridgeId=self.bridge, type=BRIDGE_TYPE, name=f"dial {do.call.id}")  # fmt: skip
 
     def _entered(self, channel: str, do: Do) -> None:
@@ -376,7 +385,8 @@ class DialRun(Run, tag="dial"):
             self._gone(channel, "noAnswer", 19, do)
         elif what == "join":
             self._release(do)
-            do.fail("not_joined", f"{' and '.join(self.waiting)} did not enter the bridge within {_JOIN_TIMEOUT:g} s")
+            late = f"{' and '.join(self.waiting)} did not enter the bridge within {_JOIN_TIMEOUT:g} s"
+            do.fail("not_joined", self.refused or late)
         elif what == "limit":
             self._over("timeLimit", do)
         elif what == "file":
@@ -403,17 +413,27 @@ class DialRun(Run, tag="dial"):
             if self.joined_at:
                 self._over("hangup", do)
                 return
-            self.winner = ""  # hung up while it was told what this is about
-            do.kill("announce")
-            do.cancel("join")
+            self._lost(do)
         if not self.winner and all(other.phase == "gone" for other in self.legs.values()):
             self.failures = [*self.failures, *(other.status for other in self.legs.values())]
             self.last_cause = cause or self.last_cause
             if self.group + 1 < len(do.action.groups) and not do.call.ended:
                 self.group += 1
                 self._ring(do)
+                if self.hushed:
+                    self._ringback(do)
             else:
                 self._over("", do)
+
+    def _lost(self, do: Do) -> None:
+        """Who had answered has hung up: while it was told what this is about, or when it was to be joined."""
+        self.winner = self.refused = ""
+        do.kill("announce")
+        do.cancel("join")
+        if self.bridge and not do.action.early_media:  # its replies are nobody's now
+            do.cast("bridges.destroy", bridgeId=self.bridge)
+            do.disown(self.bridge)
+            self.bridge = ""
 
     def _over(self, ending: str, do: Do) -> None:
         """Talk is over, or nobody came: waits for the recording's file, then tells."""

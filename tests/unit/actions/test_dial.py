@@ -1,0 +1,199 @@
+"""dial, leg by leg, on a table: who wins, who is let go, and what the caller and the endpoint learn of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rig.table import Table
+
+TWO = [["PJSIP/a"], ["PJSIP/b"]]
+
+
+def dial(to: Any = "PJSIP/a", *, up: bool = True, events: frozenset[str] = frozenset({"StasisStart"}), **more: Any) -> Table:
+    """The call, ringing at `to`; what Asterisk was asked for has been done."""
+    table = Table(up=up, events=events).start([{"action": "dial", "to": to, "timeout": 10} | more])
+    table.settle()
+    return table
+
+
+def legs(table: Table) -> list[str]:
+    """The channels of the legs in the order in which they were called."""
+    return [p.params["channelId"] for p in table.asked if p.operation in ("channels.originateWithId", "channels.create")]
+
+
+def hung_up(table: Table) -> list[tuple[str, str]]:
+    """Who was hung up, and what their phone was told."""
+    found = [p.params for p in table.asked if p.operation == "channels.hangup"]
+    return [(str(params["channelId"]), str(params.get("reason", ""))) for params in found]
+
+
+def pick_up(table: Table, leg: str) -> None:
+    table.happen("StasisStart", leg)
+
+
+def end(table: Table, leg: str, cause: int = 16) -> None:
+    table.happen("ChannelDestroyed", leg, cause=cause)
+
+
+def bridge(table: Table) -> str:
+    return next(str(p.params["bridgeId"]) for p in reversed(table.asked) if p.operation == "bridges.createWithId")
+
+
+def enter(table: Table, *channels: str) -> None:
+    for channel in channels:
+        table.happen("ChannelEnteredBridge", channel, bridge={"id": bridge(table), "channels": []})
+
+
+def talk(table: Table, leg: str) -> None:
+    """The leg answers, and the two are joined."""
+    pick_up(table, leg)
+    table.settle()
+    enter(table, "1", leg)
+
+
+def result(table: Table) -> dict[str, Any]:
+    assert table.types[-1] == "DialCompleted"
+    return {key: value for key, value in table.data().items() if key != "action"}
+
+
+def asked(table: Table, operation: str) -> list[dict[str, Any]]:
+    return [p.params for p in table.asked if p.operation == operation]
+
+
+def left_over(table: Table) -> list[str]:
+    return [id for id, kind in table.call.owned.items() if kind in ("leg", "bridge", "snoop")]
+
+
+# ---- who comes, and who does not ----
+
+
+def test_the_two_are_joined_when_the_callee_answers_and_parted_when_one_hangs_up() -> None:
+    """The caller is answered then and not before; the result has the time of the talk."""
+    table = Table(events=frozenset({"StasisStart"})).start([{"action": "dial", "to": "PJSIP/a"}])
+    table.settle()
+    assert table.operations == ["channels.originateWithId", "channels.ring"]
+    [leg] = legs(table)
+    pick_up(table, leg)
+    assert table.operations[2:] == ["channels.ringStop", "channels.answer"]
+    table.settle()
+    assert asked(table, "bridges.addChannel") == [{"bridgeId": bridge(table), "channel": ["1", leg]}]
+    enter(table, leg, "1")
+    table.later(42)
+    end(table, leg)
+    assert result(table) == {"status": "answered", "endpoint": "PJSIP/a", "cause": 16, "talkSeconds": 42.0, "reason": "hangup"}
+    assert left_over(table) == []
+    table.finish()
+
+
+# ---- who had answered hangs up before they are joined ----
+
+
+def test_a_callee_who_hangs_up_while_the_caller_is_answered_gives_way_to_the_next_group() -> None:
+    """The reply to the answer belongs to nobody then: nothing is joined before the next one picks up."""
+    table = dial(TWO, up=False)
+    first = legs(table)[0]
+    pick_up(table, first)
+    end(table, first)
+    table.settle()
+    second = legs(table)[1]
+    assert asked(table, "bridges.createWithId") == []
+    talk(table, second)
+    assert asked(table, "bridges.addChannel") == [{"bridgeId": bridge(table), "channel": ["1", second]}]
+    end(table, second)
+    assert result(table)["status"] == "answered"
+    assert result(table)["endpoint"] == "PJSIP/b"
+
+
+def test_the_caller_hears_ringing_again_while_the_next_group_rings() -> None:
+    """It had been stopped for the one who picked up, and hung up at once."""
+    table = dial(TWO)
+    pick_up(table, legs(table)[0])
+    end(table, legs(table)[0])
+    assert [op for op in table.operations if "ring" in op] == ["channels.ring", "channels.ringStop", "channels.ring"]
+    table = dial([["PJSIP/a"], ["PJSIP/b"]], ringback="sound:ours")
+    table.settle()
+    pick_up(table, legs(table)[0])
+    end(table, legs(table)[0])
+    assert len(asked(table, "channels.playWithId")) == 2
+
+
+def test_a_bridge_that_was_made_for_nobody_goes_and_the_next_callee_gets_their_own() -> None:
+    """A late refusal of the first one does not end the second one's ringing, and nobody sits in an old bridge."""
+    table = dial(TWO)
+    first = legs(table)[0]
+    pick_up(table, first)
+    table.reply("bridges.createWithId")
+    old = bridge(table)
+    end(table, first)
+    assert asked(table, "bridges.destroy") == [{"bridgeId": old}]
+    table.reply("bridges.addChannel", 400, {"message": "Channel not found"})
+    assert table.types == ["StasisStart"]
+    table.settle()
+    second = legs(table)[1]
+    talk(table, second)
+    assert bridge(table) != old
+    end(table, second)
+    assert result(table)["talkSeconds"] == 0.0
+    assert result(table)["status"] == "answered"
+    assert left_over(table) == []
+
+
+def test_a_callee_who_cannot_be_joined_any_more_has_hung_up() -> None:
+    """Asterisk's refusal comes a moment before the end of the leg: nobody came, and nothing has failed."""
+    table = dial()
+    [leg] = legs(table)
+    pick_up(table, leg)
+    table.reply("bridges.createWithId")
+    table.reply("bridges.addChannel", 400, {"message": "Channel not found"})
+    end(table, leg)
+    assert result(table) == {"status": "noAnswer", "endpoint": None, "cause": 16, "talkSeconds": 0.0, "reason": "nobody"}
+    assert left_over(table) == []
+
+
+def test_two_who_cannot_be_joined_are_let_go_and_it_is_told() -> None:
+    """Refused, or never seen in the bridge: the callee is hung up, and the endpoint says what follows."""
+    table = dial()
+    [leg] = legs(table)
+    pick_up(table, leg)
+    table.reply("bridges.createWithId")
+    table.reply("bridges.addChannel", 409, {"message": "Bridge not in Stasis application"})
+    table.later(1)
+    assert table.types[-1] == "ActionFailed"
+    assert table.data()["error"]["reason"] == "not_joined"
+    assert "Bridge not in Stasis" in table.data()["error"]["message"]
+    assert (leg, "normal") in hung_up(table)
+    assert left_over(table) == []
+    table = dial()
+    [leg] = legs(table)
+    pick_up(table, leg)
+    table.settle()
+    enter(table, "1")
+    table.later(9)
+    assert table.types[-1] == "ActionFailed"
+    assert leg in table.data()["error"]["message"]
+    assert left_over(table) == []
+
+
+def test_a_bridge_that_cannot_be_made_is_told() -> None:
+    """The callee does not wait in silence."""
+    table = dial()
+    [leg] = legs(table)
+    pick_up(table, leg)
+    table.reply("bridges.createWithId", 500, {"message": "no"})
+    assert table.types[-1] == "ActionFailed"
+    assert (leg, "normal") in hung_up(table)
+    assert left_over(table) == []
+
+
+def test_a_reply_that_is_late_does_not_part_two_who_talk() -> None:
+    """They are in the bridge: that was seen, whatever became of the reply."""
+    table = dial()
+    [leg] = legs(table)
+    pick_up(table, leg)
+    table.reply("bridges.createWithId")
+    enter(table, "1", leg)
+    table.reply("bridges.addChannel", 0, fate="unknown")
+    table.later(20)
+    assert hung_up(table) == []
+    end(table, leg)
+    assert result(table)["talkSeconds"] == 20.0
