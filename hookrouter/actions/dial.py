@@ -242,12 +242,12 @@ class DialRun(Run, tag="dial"):
         elif head.type == "StasisStart" and channel == self.snoop:  # before that Asterisk says 409
             do.cast("channels.play", channelId=self.snoop, media=asterisk_media(do.action.whisper))
         elif head.type in ("StasisStart", "ChannelStateChange") and channel in self.legs:
-            leg = self.legs[channel]
-            leg.entered = leg.entered or head.type == "StasisStart"  # it may be up a moment before it is in the app
-            if head.channel and head.channel.state == "Up":
-                if leg.entered:
-                    self._answered(channel, do)
-            elif head.type == "StasisStart" and not self.legs[channel].bridged:  # before it, Asterisk says 409
+            leg, up = self.legs[channel], head.channel is not None and head.channel.state == "Up"
+            if head.type == "StasisStart" and (up or do.action.early_media):
+                leg.entered = True  # it may be up a moment before it is in the app; after a loss, Asterisk counts it before
+            if leg.entered and up:
+                self._answered(channel, do)
+            elif leg.entered and not leg.bridged:  # before it has entered, Asterisk says 409
                 self._early(channel, do)
         elif head.type == "ChannelDestroyed" and channel in self.legs:
             leg = self.legs[channel]

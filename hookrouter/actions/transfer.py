@@ -133,7 +133,8 @@ class TransferRun(Run, tag="transfer"):
         if head.type == "Dial" and head.peer is not None and head.peer.id == self.leg:
             self.status = _DIALSTATUS.get(head.dialstatus, self.status)
         elif head.type == "StasisStart" and channel == self.leg and self.phase == "ringing":
-            self._answered(do)
+            if head.channel and head.channel.state == "Up":  # after a loss, Asterisk counts one that rings to the app
+                self._answered(do)
         elif head.type == "ChannelDestroyed" and channel == self.leg:
             self._leg_gone(head.cause, do)
         elif head.type == "ChannelDestroyed" and channel == self.agent:

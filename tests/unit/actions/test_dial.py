@@ -197,3 +197,65 @@ def test_a_reply_that_is_late_does_not_part_two_who_talk() -> None:
     assert hung_up(table) == []
     end(table, leg)
     assert result(table)["talkSeconds"] == 20.0
+
+
+# ---- after a loss ----
+
+
+def test_a_leg_that_still_rings_after_a_reconnect_goes_on_ringing() -> None:
+    """Asterisk counts it to the app from its first moment: that is no answer."""
+    table = dial()
+    [leg] = legs(table)
+    before = table.operations
+    table.turn("look", table.event("StasisStart", leg, state="Ringing"))
+    table.turn("resume", restarted=False)
+    assert table.operations == before
+    talk(table, leg)
+    assert asked(table, "bridges.addChannel") == [{"bridgeId": bridge(table), "channel": ["1", leg]}]
+
+
+def test_a_leg_that_is_up_is_the_callees_only_once_it_is_in_the_app() -> None:
+    """Before that Asterisk would refuse what is asked of it."""
+    table = dial(confirm=[{"action": "play", "media": "sound:press-1"}])
+    [leg] = legs(table)
+    table.happen("ChannelStateChange", leg)
+    assert asked(table, "channels.playWithId") == []
+    pick_up(table, leg)
+    assert [params["channelId"] for params in asked(table, "channels.playWithId")] == [leg]
+
+
+def test_a_leg_that_answered_during_a_loss_is_joined() -> None:
+    """Its StasisStart is inferred."""
+    table = dial()
+    [leg] = legs(table)
+    table.turn("look", table.event("StasisStart", leg))
+    table.turn("resume", restarted=True)
+    table.reply("bridges.createWithId")
+    table.reply("bridges.addChannel")
+    table.reply("bridges.get", 200, {"id": bridge(table), "channels": ["1", leg]})
+    end(table, leg)
+    assert result(table)["status"] == "answered"
+
+
+def test_who_entered_the_bridge_unseen_is_asked_for() -> None:
+    """The talk counts from when it is known."""
+    table = dial()
+    [leg] = legs(table)
+    pick_up(table, leg)
+    table.settle()
+    table.turn("resume", restarted=True)
+    table.reply("bridges.get", 200, {"id": bridge(table), "channels": ["1", leg]})
+    table.later(30)
+    end(table, leg)
+    assert result(table)["talkSeconds"] == 30.0
+
+
+def test_a_bridge_that_is_gone_after_a_loss_ends_the_talk() -> None:
+    """The callee is hung up, and the program goes on."""
+    table = dial()
+    [leg] = legs(table)
+    talk(table, leg)
+    table.turn("resume", restarted=True)
+    table.reply("bridges.get", 404)
+    assert (result(table)["status"], result(table)["reason"]) == ("answered", "ended")
+    assert hung_up(table) == [(leg, "normal")]
