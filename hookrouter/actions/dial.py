@@ -198,6 +198,8 @@ class DialRun(Run, tag="dial"):
         what, _, channel = name.partition(" ")
         good = 200 <= reply.status < 300
         if what in ("leg", "create", "dial") and not good and reply.fate != "unknown":
+            if what == "dial":  # it was created, and would stay
+                self._hang_up(channel, do, "normal")
             self._gone(channel, "unavailable", 0, do)
         elif what in ("leg", "create") and not good:  # nobody knows whether it was called: is it there?
             do.request("channels.get", f"there {channel}", channelId=channel)
@@ -229,8 +231,9 @@ class DialRun(Run, tag="dial"):
             do.cast("channels.progress", channelId=do.channel)
             do.cast("bridges.addChannel", bridgeId=self.bridge, channel=[do.channel])
         do.cast("bridges.addChannel", bridgeId=self.bridge, channel=[channel])
+        timeout = do.action.groups[self.group][self.legs[channel].index].timeout or do.action.timeout
         do.request("channels.dial", f"dial {channel}", channelId=channel, caller=do.channel,
-                   timeout=int(do.action.timeout) + 2)  # fmt: skip
+                   timeout=int(timeout) + 2)  # fmt: skip
 
     # ---- what the legs do ----
 

@@ -259,3 +259,87 @@ def test_a_bridge_that_is_gone_after_a_loss_ends_the_talk() -> None:
     table.reply("bridges.get", 404)
     assert (result(table)["status"], result(table)["reason"]) == ("answered", "ended")
     assert hung_up(table) == [(leg, "normal")]
+
+
+# ---- early media ----
+
+
+def early(to: Any = "PJSIP/a", **more: Any) -> Table:
+    """Legs that were created, are in the app, and ring."""
+    table = Table(events=frozenset({"StasisStart"})).start([{"action": "dial", "to": to, "timeout": 10, "earlyMedia": True} | more])
+    table.settle()
+    for leg in legs(table):
+        table.happen("StasisStart", leg, state="Down")
+    return table
+
+
+def test_with_early_media_the_leg_is_in_the_bridge_before_it_rings() -> None:
+    """The caller hears what the callee's side sends, and no ringing of ours."""
+    table = early()
+    [leg] = legs(table)
+    assert table.operations == [
+        "channels.create", "bridges.createWithId", "channels.progress", "bridges.addChannel", "bridges.addChannel", "channels.dial",
+    ]  # fmt: skip
+    assert [params["channel"] for params in asked(table, "bridges.addChannel")] == [["1"], [leg]]
+    table.settle()
+    table.happen("Dial", "", peer={"id": leg}, dialstatus="RINGING")
+    table.happen("Dial", "", peer={"id": leg}, dialstatus="ANSWER")
+    table.happen("ChannelStateChange", leg)
+    table.settle()
+    assert table.operations.count("channels.answer") == 1
+    table.later(7)
+    end(table, leg)
+    assert result(table)["talkSeconds"] == 7.0
+    assert table.operations.count("bridges.createWithId") == 1
+    assert left_over(table) == []
+
+
+def test_with_early_media_busy_is_told_at_once_and_the_created_channel_goes() -> None:
+    """It would stay for its whole timeout."""
+    table = early()
+    [leg] = legs(table)
+    table.happen("Dial", "", peer={"id": leg}, dialstatus="BUSY")
+    assert result(table)["status"] == "busy"
+    assert hung_up(table) == [(leg, "normal")]
+    assert left_over(table) == []
+
+
+def test_a_created_channel_that_cannot_be_dialled_goes() -> None:
+    """Nobody came, and nothing is left of it."""
+    table = early()
+    [leg] = legs(table)
+    table.reply("channels.dial", 500, {"message": "Allocation failed"})
+    assert result(table)["status"] == "unavailable"
+    assert hung_up(table) == [(leg, "normal")]
+
+
+def test_with_early_media_a_leg_rings_as_long_as_it_says() -> None:
+    """Its own timeout holds before the action's."""
+    table = early([{"endpoint": "PJSIP/a", "timeout": 60}, "PJSIP/b"])
+    assert [params["timeout"] for params in asked(table, "channels.dial")] == [62, 12]
+
+
+def test_with_early_media_one_who_hangs_up_at_once_leaves_the_bridge_to_the_next() -> None:
+    """The caller stays in it."""
+    table = early(TWO)
+    table.settle()
+    first = legs(table)[0]
+    table.happen("Dial", "", peer={"id": first}, dialstatus="ANSWER")
+    end(table, first)
+    table.settle()
+    second = legs(table)[1]
+    table.happen("StasisStart", second, state="Down")
+    table.settle()
+    table.happen("ChannelStateChange", second)
+    table.settle()
+    table.later(3)
+    end(table, second)
+    assert (result(table)["endpoint"], result(table)["talkSeconds"]) == ("PJSIP/b", 3.0)
+    assert table.operations.count("bridges.createWithId") == 1
+
+
+def test_with_early_media_the_callee_sees_the_given_caller() -> None:
+    """As a variable: `channels.create` takes no caller id."""
+    table = early([{"endpoint": "PJSIP/a", "headers": {"X-Id": "1"}, "variables": {"A": "b"}}], callerId="<100>")
+    [params] = asked(table, "channels.create")
+    assert params["variables"] == {"A": "b", "PJSIP_HEADER(add,X-Id)": "1", "CALLERID(all)": "<100>"}
