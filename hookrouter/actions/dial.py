@@ -147,6 +147,7 @@ class DialRun(Run, tag="dial"):
     recording: str = ""
     snoop: str = ""
     ending: str = ""
+    talked: float = 0.0
     last_cause: int = 0
     hushed: bool = False  # the caller hears no ringing any more: somebody has answered
     refused: str = ""  # why Asterisk did not join the two
@@ -443,10 +444,11 @@ class DialRun(Run, tag="dial"):
         if self.ending:
             return
         self.ending = ending or "nobody"
+        self.talked = round(do.now - self.joined_at, 3) if self.joined_at else 0.0
+        self._release(do)
         if self.recording:
             do.cast("recordings.stop", recordingName=self.recording)
             do.after(_FILE_TIMEOUT, "file")
-            self._release(do)
         else:
             self._finish(do)
 
@@ -460,20 +462,15 @@ class DialRun(Run, tag="dial"):
             self._finish(do)
 
     def _finish(self, do: Do) -> None:
-        self._release(do)
-        do.finish(self._result(do))
-
-    def _result(self, do: Do) -> dict[str, Any]:
-        endpoint, status = "", "noAnswer"
+        endpoint = None
         if self.joined_at:
             endpoint, status = self.legs[self.winner].endpoint, "answered"
         elif do.call.ended:
             status = "cancelled"
         else:
             status = next((found for found in _RANK if found in self.failures), "unavailable")
-        talked = round(do.now - self.joined_at, 3) if self.joined_at else 0.0
-        data: dict[str, Any] = {"status": status, "endpoint": endpoint or None, "cause": self.last_cause or None}
-        return data | {"talkSeconds": talked, "reason": self.ending}
+        do.finish({"status": status, "endpoint": endpoint, "cause": self.last_cause or None, "talkSeconds": self.talked,
+                   "reason": self.ending})  # fmt: skip
 
     def _release(self, do: Do) -> None:
         do.kill("ringback")
@@ -508,10 +505,4 @@ class DialRun(Run, tag="dial"):
         self._release(do)
 
     def on_hangup(self, do: Do) -> None:
-        self.ending = self.ending or "hangup"
-        if self.recording:
-            do.cast("recordings.stop", recordingName=self.recording)
-            do.after(_FILE_TIMEOUT, "file")
-            self._release(do)
-        else:
-            self._finish(do)
+        self._over("hangup", do)

@@ -343,3 +343,124 @@ def test_with_early_media_the_callee_sees_the_given_caller() -> None:
     table = early([{"endpoint": "PJSIP/a", "headers": {"X-Id": "1"}, "variables": {"A": "b"}}], callerId="<100>")
     [params] = asked(table, "channels.create")
     assert params["variables"] == {"A": "b", "PJSIP_HEADER(add,X-Id)": "1", "CALLERID(all)": "<100>"}
+
+
+# ---- the end of the talk, and its recording ----
+
+RECORDED = frozenset({"StasisStart", "RecordingCompleted"})
+
+
+def recorded(table: Table, duration: float = 5) -> None:
+    table.happen("RecordingFinished", "", recording={"name": asked(table, "bridges.record")[-1]["name"], "duration": duration})
+
+
+def test_the_wait_for_the_file_is_no_talk() -> None:
+    """The talk ends with the hangup; the result comes when the file is closed, after its own event."""
+    table = dial(record="talk-1", events=RECORDED)
+    [leg] = legs(table)
+    talk(table, leg)
+    assert asked(table, "bridges.record")[0]["name"] == "talk-1"
+    table.later(5)
+    end(table, leg)
+    assert asked(table, "recordings.stop") == [{"recordingName": "talk-1"}]
+    table.later(2)
+    assert table.types == ["StasisStart"]
+    recorded(table)
+    assert table.types[-1] == "RecordingCompleted"
+    assert table.data()["duration"] == 5
+    table.answer([])
+    assert result(table)["talkSeconds"] == 5.0
+
+
+def test_a_file_that_is_never_closed_does_not_hold_the_result() -> None:
+    """After three seconds the program goes on."""
+    table = dial(record=True)
+    talk(table, legs(table)[0])
+    table.later(5)
+    end(table, legs(table)[0])
+    table.later(3)
+    assert result(table)["talkSeconds"] == 5.0
+
+
+def test_a_recording_that_ends_during_the_talk_is_told_and_the_talk_goes_on() -> None:
+    """Somebody else has stopped it, or the disk was full: then there is no file to tell of."""
+    table = dial(record=True, events=RECORDED)
+    [leg] = legs(table)
+    talk(table, leg)
+    recorded(table)
+    assert table.types == ["StasisStart", "RecordingCompleted"]
+    table.answer([])
+    end(table, leg)
+    assert result(table)["status"] == "answered"
+    table = dial(record=True, events=RECORDED)
+    [leg] = legs(table)
+    talk(table, leg)
+    table.happen("RecordingFailed", "", recording={"name": asked(table, "bridges.record")[0]["name"]})
+    assert table.types == ["StasisStart"]
+    end(table, leg)
+    assert result(table)["status"] == "answered"
+
+
+def test_a_recording_that_cannot_begin_is_told_and_the_two_talk_all_the_same() -> None:
+    """Such as one whose name is taken."""
+    table = dial(record="taken")
+    [leg] = legs(table)
+    pick_up(table, leg)
+    table.settle()
+    enter(table, "1", leg)
+    table.reply("bridges.record", 409, {"message": "exists"})
+    assert table.types[-1] == "ActionFailed"
+    assert table.data()["error"]["reason"] == "recording_failed"
+    assert hung_up(table) == []
+    table.answer([])
+    end(table, leg)
+    assert result(table)["status"] == "answered"
+
+
+def test_a_caller_who_hangs_up_ends_the_talk_for_both_and_the_recording_is_still_told() -> None:
+    """Each leg is hung up once, and nothing is left."""
+    table = dial(record=True, events=RECORDED | {"StasisEnd"})
+    [leg] = legs(table)
+    talk(table, leg)
+    table.later(4)
+    table.hangup()
+    assert hung_up(table) == [(leg, "normal")]
+    assert left_over(table) == []
+    table.later(1)
+    recorded(table, 4)
+    assert not table.call.programs
+    told = []
+    while table.call.in_flight:
+        table.answer([])
+        told = table.types
+    assert told == ["StasisStart", "StasisEnd", "RecordingCompleted", "DialCompleted"]
+    assert (table.data()["talkSeconds"], table.data()["reason"]) == (4.0, "hangup")
+    assert hung_up(table) == [(leg, "normal")]
+
+
+def test_a_caller_who_hangs_up_while_the_file_is_closed_changes_nothing() -> None:
+    """The talk had ended before."""
+    table = dial(record=True)
+    [leg] = legs(table)
+    talk(table, leg)
+    table.later(4)
+    end(table, leg)
+    table.later(1)
+    table.hangup()
+    recorded(table)
+    while table.call.in_flight:
+        table.answer([])
+    assert table.types[-1] == "DialCompleted"
+    assert (table.data()["talkSeconds"], table.data()["reason"]) == (4.0, "hangup")
+    assert len(asked(table, "recordings.stop")) == 1
+
+
+def test_a_time_limit_ends_the_talk() -> None:
+    """The callee is hung up, and the program goes on with the caller."""
+    table = dial(timeLimit=60)
+    [leg] = legs(table)
+    talk(table, leg)
+    table.later(61)
+    assert result(table) == {"status": "answered", "endpoint": "PJSIP/a", "cause": None, "talkSeconds": 60.0, "reason": "timeLimit"}
+    assert hung_up(table) == [(leg, "normal")]
+    assert left_over(table) == []
