@@ -314,8 +314,10 @@ class DialRun(Run, tag="dial"):
 
     def _sorry(self, channel: str, do: Do) -> None:
         leg = self.legs[channel]
-        if do.action.apology and leg.phase != "sorry":
+        if do.action.apology:
             leg.phase = "sorry"
+            if leg.bridged:  # who talks there is not for them
+                do.cast("bridges.removeChannel", bridgeId=self.bridge, channel=[channel])
             do.spawn(list(do.action.apology), f"sorry {channel}", channel=channel)
         else:
             self._hang_up(channel, do, "answered_elsewhere")
@@ -477,10 +479,10 @@ class DialRun(Run, tag="dial"):
         if not self.joined_at and not do.call.ended:
             do.cast("channels.ringStop", channelId=do.channel)
         for channel, leg in self.legs.items():
-            if leg.phase not in ("gone", "sorry"):
+            if leg.phase != "gone":
                 self._hang_up(channel, do, "normal")
-            if leg.phase != "sorry":
-                do.disown(channel)
+                leg.phase = "gone"
+            do.disown(channel)
         if self.snoop:
             do.cast("channels.hangup", channelId=self.snoop)
             do.disown(self.snoop)

@@ -464,3 +464,96 @@ def test_a_time_limit_ends_the_talk() -> None:
     assert result(table) == {"status": "answered", "endpoint": "PJSIP/a", "cause": None, "talkSeconds": 60.0, "reason": "timeLimit"}
     assert hung_up(table) == [(leg, "normal")]
     assert left_over(table) == []
+
+
+# ---- several at once ----
+
+
+def test_the_first_who_answers_talks_and_the_others_stop_ringing() -> None:
+    """Their phones are told that it was answered elsewhere."""
+    table = dial(["PJSIP/a", "PJSIP/b", "PJSIP/c"])
+    a, b, c = legs(table)
+    talk(table, b)
+    assert hung_up(table) == [(a, "answered_elsewhere"), (c, "answered_elsewhere")]
+    end(table, a, 26)
+    end(table, c, 26)
+    table.later(3)
+    end(table, b)
+    assert (result(table)["endpoint"], result(table)["cause"]) == ("PJSIP/b", 16)
+    assert len(hung_up(table)) == 2
+
+
+def test_one_who_answers_too_late_is_hung_up() -> None:
+    """Two pick up at the same moment: only one can talk."""
+    table = dial(["PJSIP/a", "PJSIP/b"])
+    a, b = legs(table)
+    pick_up(table, a)
+    pick_up(table, b)
+    table.settle()
+    enter(table, "1", a)
+    assert {leg for leg, _ in hung_up(table)} == {b}
+    assert {reason for _, reason in hung_up(table)} == {"answered_elsewhere"}
+    assert asked(table, "bridges.addChannel") == [{"bridgeId": bridge(table), "channel": ["1", a]}]
+
+
+def late(**more: Any) -> tuple[Table, str, str]:
+    """Two have picked up; the second one hears why nobody talks to them."""
+    table = dial(["PJSIP/a", "PJSIP/b"], apology="sound:too-late", **more)
+    a, b = legs(table)
+    pick_up(table, a)
+    pick_up(table, b)
+    table.reply("channels.hangup")  # a ring that is stopped may be too late, too
+    return table, a, b
+
+
+def test_one_who_answers_too_late_hears_the_apology_and_is_hung_up_then() -> None:
+    """On their own leg."""
+    table, a, b = late()
+    assert [(p["channelId"], p["media"]) for p in asked(table, "channels.playWithId")] == [(b, ["sound:too-late"])]
+    table.settle()
+    table.playback()
+    assert hung_up(table)[-1] == (b, "answered_elsewhere")
+    enter(table, "1", a)
+    end(table, b)
+    end(table, a)
+    assert result(table)["endpoint"] == "PJSIP/a"
+
+
+def test_who_hangs_up_during_the_apology_is_gone() -> None:
+    """Nobody plays to them any more."""
+    table, a, b = late()
+    table.settle()
+    end(table, b)
+    assert table.operations[-1] == "playbacks.stop"
+    enter(table, "1", a)
+    table.later(3)
+    end(table, a)
+    assert result(table)["talkSeconds"] == 3.0
+
+
+def test_nobody_is_left_in_silence_when_the_dial_is_over_before_the_apology() -> None:
+    """The winner hangs up, or the program is replaced: the other one is hung up, too."""
+    table, a, b = late()
+    table.settle()
+    enter(table, "1", a)
+    end(table, a)
+    assert result(table)["status"] == "answered"
+    assert hung_up(table)[-1] == (b, "normal")
+    assert left_over(table) == []
+    table, a, b = late(events=frozenset({"StasisStart", "ChannelDtmfReceived"}))
+    table.settle()
+    table.press("1")
+    table.answer([{"action": "answer"}])
+    assert hung_up(table)[-2:] == [(a, "normal"), (b, "normal")]
+    assert left_over(table) == []
+
+
+def test_with_early_media_the_apology_is_not_heard_in_the_talk_nor_the_talk_by_the_one_too_late() -> None:
+    """They leave the bridge first."""
+    table = early(["PJSIP/a", "PJSIP/b"], apology="sound:too-late")
+    a, b = legs(table)
+    table.settle()
+    for leg in (a, b):
+        table.happen("Dial", "", peer={"id": leg}, dialstatus="ANSWER")
+    assert asked(table, "bridges.removeChannel") == [{"bridgeId": bridge(table), "channel": [b]}]
+    assert [params["channelId"] for params in asked(table, "channels.playWithId")] == [b]
