@@ -380,8 +380,10 @@ class DialRun(Run, tag="dial"):
                 self._hang_up(channel, do, "rejected")
         elif what == "sorry":
             self._hang_up(channel, do, "answered_elsewhere")
-        elif what == "announce" and self.winner:
+        elif what == "announce":
             self._ready(do)
+        elif what == "ringback":  # it cannot be played, or somebody has stopped it
+            do.cast("channels.ring", channelId=do.channel)
 
     def on_timer(self, name: str, do: Do) -> None:
         what, _, channel = name.partition(" ")

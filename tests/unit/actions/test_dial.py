@@ -557,3 +557,30 @@ def test_with_early_media_the_apology_is_not_heard_in_the_talk_nor_the_talk_by_t
         table.happen("Dial", "", peer={"id": leg}, dialstatus="ANSWER")
     assert asked(table, "bridges.removeChannel") == [{"bridgeId": bridge(table), "channel": [b]}]
     assert [params["channelId"] for params in asked(table, "channels.playWithId")] == [b]
+
+
+# ---- what the caller hears meanwhile ----
+
+
+def test_the_caller_hears_the_ringback_until_somebody_answers() -> None:
+    """Over and over, and no ringing beside it."""
+    table = dial(ringback="sound:ours")
+    assert "channels.ring" not in table.operations
+    table.settle()
+    table.playback()
+    table.settle()
+    assert len(asked(table, "channels.playWithId")) == 2
+    pick_up(table, legs(table)[0])
+    assert "playbacks.stop" in table.operations
+
+
+def test_a_ringback_that_cannot_be_played_leaves_ringing() -> None:
+    """The caller is not in silence while the callee's phone rings."""
+    table = dial(ringback="sound:missing")
+    table.playback("failed")
+    table.later(1)
+    assert table.operations[-1] == "channels.ring"
+    assert table.types == ["StasisStart"]
+    talk(table, legs(table)[0])
+    end(table, legs(table)[0])
+    assert result(table)["status"] == "answered"
