@@ -204,7 +204,7 @@ class DialRun(Run, tag="dial"):
             self._gone(channel, "unavailable", 0, do)
         elif what in ("leg", "create") and not good:  # nobody knows whether it was called: is it there?
             do.request("channels.get", f"there {channel}", channelId=channel)
-        elif what == "there" and reply.status == 404 and channel in self.legs and self.legs[channel].phase == "dialing":
+        elif what == "there" and reply.status == 404:
             self._gone(channel, "unavailable", 0, do)
         elif what in ("answer", "bridge", "add") and (channel != self.winner or self.joined_at):
             return  # who was to be joined has hung up since, or is in already
@@ -248,7 +248,9 @@ class DialRun(Run, tag="dial"):
         elif head.type in ("StasisStart", "ChannelStateChange") and channel in self.legs:
             leg, up = self.legs[channel], head.channel is not None and head.channel.state == "Up"
             if head.type == "StasisStart" and (up or do.action.early_media):
-                leg.entered = True  # it may be up a moment before it is in the app; after a loss, Asterisk counts it before
+                leg.entered = (
+                    True  # it may be up a moment before it is in the app; after a loss, Asterisk counts it before
+                )
             if leg.entered and up:
                 self._answered(channel, do)
             elif leg.entered and not leg.bridged:  # before it has entered, Asterisk says 409
@@ -295,9 +297,6 @@ class DialRun(Run, tag="dial"):
             self._win(channel, do)
 
     def _win(self, channel: str, do: Do) -> None:
-        if self.winner:
-            self._sorry(channel, do)
-            return
         self.winner = channel
         for other, leg in self.legs.items():
             if other == channel:
@@ -372,22 +371,20 @@ class DialRun(Run, tag="dial"):
 
     def on_child(self, name: str, outcome: Outcome, do: Do) -> None:
         what, _, channel = name.partition(" ")
-        leg = self.legs.get(channel)
-        if what == "confirm" and leg is not None and leg.phase == "answered":
-            if outcome == "done":
-                self._win(channel, do)
-            else:
-                self._hang_up(channel, do, "rejected")
+        if what == "confirm" and outcome == "done":
+            self._win(channel, do)
+        elif what == "confirm":
+            self._hang_up(channel, do, "rejected")
         elif what == "sorry":
             self._hang_up(channel, do, "answered_elsewhere")
         elif what == "announce":
             self._ready(do)
-        elif what == "ringback":  # it cannot be played, or somebody has stopped it
+        else:  # the ringback cannot be played, or somebody has stopped it
             do.cast("channels.ring", channelId=do.channel)
 
     def on_timer(self, name: str, do: Do) -> None:
         what, _, channel = name.partition(" ")
-        if what == "ring" and self.legs[channel].phase == "dialing":
+        if what == "ring":
             self.legs[channel].status = "noAnswer"
             self._hang_up(channel, do, "no_answer")
             self._gone(channel, "noAnswer", 19, do)
@@ -397,7 +394,7 @@ class DialRun(Run, tag="dial"):
             do.fail("not_joined", self.refused or late)
         elif what == "limit":
             self._over("timeLimit", do)
-        elif what == "file":
+        else:  # the file is not closed
             self._finish(do)
 
     # ---- the end ----
@@ -484,17 +481,15 @@ class DialRun(Run, tag="dial"):
             if leg.phase != "gone":
                 self._hang_up(channel, do, "normal")
                 leg.phase = "gone"
+            do.cancel(f"ring {channel}")
             do.disown(channel)
         if self.snoop:
             do.cast("channels.hangup", channelId=self.snoop)
             do.disown(self.snoop)
             self.snoop = ""
-        if self.bridge and self.bridge in do.owned:
+        if self.bridge in do.owned:
             do.cast("bridges.destroy", bridgeId=self.bridge)
             do.disown(self.bridge)
-
-    def in_bridge(self, do: Do) -> tuple[str, ...]:
-        return (do.channel, self.winner) if self.joined_at else ()
 
     def hand_over(self, do: Do) -> Mapping[str, Any] | None:
         """The leg that the caller talks to, and the bridge of the two."""

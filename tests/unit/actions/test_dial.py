@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from rig.table import Table
 
 TWO = [["PJSIP/a"], ["PJSIP/b"]]
@@ -584,3 +585,262 @@ def test_a_ringback_that_cannot_be_played_leaves_ringing() -> None:
     talk(table, legs(table)[0])
     end(table, legs(table)[0])
     assert result(table)["status"] == "answered"
+
+
+# ---- screening ----
+
+PRESS_1 = [{"action": "gather", "maxDigits": 1, "timeout": 5, "branches": {"1": [], "default": [{"action": "hangup"}]}}]
+
+
+def test_a_callee_who_passes_is_joined_and_the_other_hears_the_apology() -> None:
+    """Two pick up and are asked; the first who presses 1 talks, the other's question is broken off."""
+    table = dial(["PJSIP/a", "PJSIP/b"], confirm=PRESS_1, apology="sound:too-late")
+    a, b = legs(table)
+    pick_up(table, a)
+    pick_up(table, b)
+    assert asked(table, "bridges.createWithId") == []
+    table.press("1", b)
+    assert [params["channelId"] for params in asked(table, "channels.playWithId")] == [a]
+    table.press("1", a)
+    table.settle()
+    enter(table, "1", b)
+    end(table, b)
+    assert result(table)["endpoint"] == "PJSIP/b"
+
+
+def test_a_callee_who_does_not_pass_is_hung_up_and_nobody_came() -> None:
+    """Rejected: by a `hangup` in the screening, by its failure, or by hanging up meanwhile."""
+    table = dial(confirm=PRESS_1)
+    [leg] = legs(table)
+    pick_up(table, leg)
+    table.press("9", leg)
+    assert leg in [id for id, _ in hung_up(table)]
+    end(table, leg)
+    assert result(table)["status"] == "rejected"
+    table = dial(confirm=[{"action": "play", "media": "sound:missing"}])
+    [leg] = legs(table)
+    pick_up(table, leg)
+    table.reply("channels.playWithId", 500)
+    assert hung_up(table) == [(leg, "rejected")]
+    end(table, leg)
+    assert result(table)["status"] == "rejected"
+    table = dial(confirm=PRESS_1)
+    [leg] = legs(table)
+    pick_up(table, leg)
+    end(table, leg)
+    assert result(table)["status"] == "rejected"
+    table.finish()
+
+
+def test_each_leg_may_be_screened_in_its_own_way() -> None:
+    """Its own `confirm` holds before the action's."""
+    mine = [{"action": "play", "media": "sound:mine"}]
+    table = dial([{"endpoint": "PJSIP/a", "confirm": mine}, "PJSIP/b"], confirm=[{"action": "play", "media": "sound:all"}])
+    for leg in legs(table):
+        pick_up(table, leg)
+    assert [params["media"] for params in asked(table, "channels.playWithId")] == [["sound:mine"], ["sound:all"]]
+
+
+def test_the_callee_hears_the_announcement_before_they_are_joined() -> None:
+    """Also when it cannot be played; and a callee who hangs up during it is nobody."""
+    table = dial(announce="sound:a-customer")
+    [leg] = legs(table)
+    pick_up(table, leg)
+    assert [params["channelId"] for params in asked(table, "channels.playWithId")] == [leg]
+    table.settle()
+    assert asked(table, "bridges.createWithId") == []
+    table.playback()
+    assert len(asked(table, "bridges.createWithId")) == 1
+    table = dial(announce="sound:missing")
+    pick_up(table, legs(table)[0])
+    table.reply("channels.playWithId", 500)
+    assert len(asked(table, "bridges.createWithId")) == 1
+    table = dial(announce="sound:a-customer")
+    [leg] = legs(table)
+    pick_up(table, leg)
+    table.settle()
+    end(table, leg)
+    assert result(table)["status"] == "rejected"
+    assert left_over(table) == []
+
+
+def test_the_callee_hears_the_whisper_when_they_are_joined() -> None:
+    """By a snoop of their leg, which is asked to play only once it is in the app; it goes with the talk."""
+    table = dial(whisper="sound:press-9-to-hang-up")
+    [leg] = legs(table)
+    talk(table, leg)
+    [params] = asked(table, "channels.snoopChannelWithId")
+    assert (params["channelId"], params["spy"], params["whisper"]) == (leg, "none", "out")
+    assert asked(table, "channels.play") == []
+    table.settle()
+    table.happen("StasisStart", params["snoopId"])
+    assert asked(table, "channels.play") == [{"channelId": params["snoopId"], "media": ["sound:press-9-to-hang-up"]}]
+    end(table, leg)
+    assert params["snoopId"] in [id for id, _ in hung_up(table)]
+    assert left_over(table) == []
+
+
+# ---- nobody comes ----
+
+
+@pytest.mark.parametrize(
+    ("dialstatus", "cause", "status"),
+    [("BUSY", 17, "busy"), ("NOANSWER", 19, "noAnswer"), ("NOANSWER", 21, "rejected"), ("CHANUNAVAIL", 20, "unavailable"),
+     ("CONGESTION", 34, "unavailable"), ("", 17, "busy"), ("", 18, "noAnswer"), ("", 3, "unavailable")],
+)  # fmt: skip
+def test_nobody_comes_and_the_result_says_why(dialstatus: str, cause: int, status: str) -> None:
+    """From what `Dial` said and the Q.850 cause."""
+    table = dial()
+    [leg] = legs(table)
+    if dialstatus:
+        table.happen("Dial", "", peer={"id": leg}, dialstatus=dialstatus)
+    end(table, leg, cause)
+    assert result(table) == {"status": status, "endpoint": None, "cause": cause, "talkSeconds": 0.0, "reason": "nobody"}
+    assert table.operations[-1] == "channels.ringStop"
+
+
+def test_a_leg_rings_as_long_as_it_may_and_the_next_group_follows() -> None:
+    """Each leg by its own timeout; the program goes on when the last group has rung."""
+    table = dial([[{"endpoint": "PJSIP/a", "timeout": 5}, "PJSIP/b"], ["PJSIP/c"]])
+    a, b = legs(table)
+    table.later(6)
+    assert hung_up(table) == [(a, "no_answer")]
+    table.later(5)
+    assert hung_up(table) == [(a, "no_answer"), (b, "no_answer")]
+    end(table, a, 0)
+    [c] = legs(table)[2:]
+    table.settle()
+    table.later(11)
+    assert hung_up(table)[-1] == (c, "no_answer")
+    assert result(table)["status"] == "noAnswer"
+
+
+def test_of_several_reasons_the_one_that_says_most_is_told() -> None:
+    """Busy before rejected before not answered."""
+    table = dial([["PJSIP/a"], "PJSIP/b", [{"endpoint": "PJSIP/c"}]])
+    for cause in (19, 21, 17):
+        end(table, legs(table)[-1], cause)
+    assert [params["endpoint"] for params in asked(table, "channels.originateWithId")] == ["PJSIP/a", "PJSIP/b", "PJSIP/c"]
+    assert result(table)["status"] == "busy"
+
+
+def test_an_endpoint_that_asterisk_refuses_is_unavailable() -> None:
+    """It does not end the ringing of the others."""
+    table = Table(up=True, events=frozenset({"StasisStart"})).start([{"action": "dial", "to": ["PJSIP/no", "PJSIP/b"]}])
+    table.reply("channels.originateWithId", 400, {"message": "Allocation failed"})
+    assert table.types == ["StasisStart"]
+    table.settle()
+    talk(table, legs(table)[1])
+    end(table, legs(table)[1])
+    assert result(table)["endpoint"] == "PJSIP/b"
+
+
+@pytest.mark.parametrize("there", [404, 200])
+def test_a_leg_of_which_nobody_knows_whether_it_was_called_is_looked_for(there: int) -> None:
+    """It is not called twice; one that is there rings on."""
+    table = Table(up=True, events=frozenset({"StasisStart"})).start([{"action": "dial", "to": "PJSIP/a"}])
+    table.reply("channels.originateWithId", 0, fate="unknown")
+    table.reply("channels.get", there)
+    assert len(legs(table)) == 1
+    if there == 404:
+        assert result(table)["status"] == "unavailable"
+    else:
+        talk(table, legs(table)[0])
+        end(table, legs(table)[0])
+        assert result(table)["status"] == "answered"
+
+
+def test_the_callee_sees_the_given_number_or_the_callers() -> None:
+    """The leg's own before the action's before the caller's; headers are variables of the leg."""
+    table = Table(up=True)
+    table.call.caller = "100"
+    table.start([{"action": "dial", "to": [{"endpoint": "PJSIP/a", "callerId": "<1>", "headers": {"X-Id": "7"}}, "PJSIP/b"],
+                  "callerId": "<2>"}])  # fmt: skip
+    assert [params["callerId"] for params in asked(table, "channels.originateWithId")] == ["<1>", "<2>"]
+    assert asked(table, "channels.originateWithId")[0]["variables"] == {"PJSIP_HEADER(add,X-Id)": "7"}
+    table = Table(up=True)
+    table.call.caller = "100"
+    table.start([{"action": "dial", "to": "PJSIP/a"}])
+    assert asked(table, "channels.originateWithId")[0]["callerId"] == "100"
+
+
+# ---- the caller hangs up, or the program is replaced ----
+
+
+@pytest.mark.parametrize("moment", ["asked", "ringing", "answered", "joining"])
+def test_a_caller_who_hangs_up_takes_every_leg_along(moment: str) -> None:
+    """At whatever moment: cancelled, and nothing is left."""
+    events = frozenset({"StasisStart"})
+    table = Table(up=True, events=events).start([{"action": "dial", "to": ["PJSIP/a", "PJSIP/b"]}])
+    a, b = legs(table)
+    if moment != "asked":
+        table.settle()
+    if moment in ("answered", "joining"):
+        pick_up(table, a)
+    if moment == "joining":
+        table.settle()
+        enter(table, a)
+    table.hangup()
+    assert {id for id, _ in hung_up(table)} == {a, b}
+    assert left_over(table) == []
+    assert (result(table)["status"], result(table)["reason"]) == ("cancelled", "hangup")
+    table.reply(status=200)
+    table.finish()
+    if moment == "asked":  # one that was called after it had been hung up
+        assert hung_up(table).count((a, "")) == 1
+
+
+def test_a_dial_that_is_replaced_lets_everybody_go() -> None:
+    """While it rings, and while they talk."""
+    for talking in (False, True):
+        table = dial(events=frozenset({"StasisStart", "ChannelDtmfReceived"}))
+        [leg] = legs(table)
+        if talking:
+            talk(table, leg)
+        table.press("1")
+        table.answer([{"action": "pause", "seconds": 60}])
+        assert hung_up(table) == [(leg, "normal")]
+        assert table.operations.count("channels.ringStop") == 1
+        assert table.operations.count("bridges.destroy") == talking
+        assert left_over(table) == []
+
+
+def test_a_third_one_in_the_bridge_changes_nothing() -> None:
+    """Such as a snoop or a recorder that somebody else put there."""
+    table = dial()
+    [leg] = legs(table)
+    pick_up(table, leg)
+    table.settle()
+    enter(table, "x", "1", leg)
+    table.later(3)
+    enter(table, "1", "y")
+    end(table, leg)
+    assert result(table)["talkSeconds"] == 3.0
+
+
+def test_what_a_leg_does_before_it_answers_or_after_it_is_gone_changes_nothing() -> None:
+    """Progress, and a second word of its end."""
+    table = dial(["PJSIP/a", "PJSIP/b"])
+    a, _ = legs(table)
+    before = table.operations
+    table.happen("Dial", "", peer={"id": a}, dialstatus="RINGING")
+    table.happen("ChannelStateChange", a, state="Ringing")
+    table.happen("Dial", "", peer={"id": a}, dialstatus="ANSWER")
+    assert table.operations == before
+    end(table, a, 17)
+    end(table, a, 21)
+    end(table, legs(table)[1], 19)
+    assert result(table)["status"] == "busy"
+
+
+def test_one_who_was_let_go_is_not_hung_up_again_while_the_file_is_closed() -> None:
+    """Whatever has become of the timer of their ringing."""
+    table = dial(["PJSIP/a", "PJSIP/b"], record=True)
+    a, b = legs(table)
+    talk(table, a)
+    table.later(8)
+    end(table, a)
+    table.later(2.9)
+    assert hung_up(table) == [(b, "answered_elsewhere"), (b, "normal")]
+    table.later(1)
+    assert result(table)["talkSeconds"] == 8.0
