@@ -156,7 +156,7 @@ def field_faults(kind: type[msgspec.Struct], value: Mapping[str, Any], place: st
             wrong = True
             yield Fault(f"{place}/{_pointer(key)}", "missing")
     if not wrong and issubclass(kind, Action) and kind is not Action:
-        action = msgspec.convert(value, kind, dec_hook=_convert_hook)
+        action = msgspec.json.decode(msgspec.json.encode(value), type=kind, dec_hook=_convert_hook)
         for where, message in action.check():
             yield Fault(place + where, message)
 
@@ -211,8 +211,6 @@ def _structs(annotation: Any) -> Iterator[type[msgspec.Struct]]:
 
 def _convert_hook(type: Any, value: Any) -> Any:
     """Nested actions stay what they are: they are walked one by one."""
-    if type is msgspec.Raw:
-        return msgspec.Raw(msgspec.json.encode(value))
     found = type(msgspec.json.encode(item) for _, item in type.items(value))
     if isinstance(value, str) and hasattr(found, "mode"):
         found.mode = value

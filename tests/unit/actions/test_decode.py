@@ -66,6 +66,19 @@ def test_an_action_is_kept_as_it_was_given() -> None:
         ([{"action": "setVariable", "variable": "a", "variables": {"b": "c"}}],
          ["/0/variable: give either `variable` or `variables`"]),
         ([{"action": "gather", "branches": {"1": [{"action": "x"}]}}], None),
+        ([{"action": "dial", "to": [["PJSIP/a"], []]}], ["/0/to: is empty: name at least one endpoint in each group"]),
+        ([{"action": "dial", "to": []}], ["/0/to: is empty: name at least one endpoint in each group"]),
+        ([{"action": "dial", "to": ["alice"]}], ["/0/to: `alice` has no technology; did you mean `PJSIP/alice`?"]),
+        ([{"action": "transfer", "to": "bob"}], ["/0/to: `bob` has no technology; did you mean `PJSIP/bob`?"]),
+        ([{"action": "bridge"}], ["/0/with: give either `with` (a call's id) or `name` (a shared room)"]),
+        ([{"action": "hangup", "reason": "busy", "reason_code": 17}], ["/0/reason_code: give either `reason` or `reason_code`"]),
+        ([{"action": "continue", "label": "a", "priority": 1}], ["/0/label: give either `label` or `priority`"]),
+        ([{"action": "notify", "body": 1}], ["/0/url: give either `url` or `route`"]),
+        ([{"action": "getVariable"}], ["/0/variable: give either `variable` or `variables`"]),
+        ([{"action": "setVariable", "variables": {"a": "b"}, "value": "c"}],
+         ["/0/value: belongs to `variable`; with `variables` each has its own value"]),
+        ([{"action": "gather", "minDigits": 5, "maxDigits": 4}],
+         ["/0/minDigits: 5 is more than `maxDigits` (4): nothing could be entered"]),
         ([{"action": "gather", "prompt": [{"action": "hangup"}]}], None),
         (5, ["expected a list of actions or an object, got a number `5`"]),
     ],
@@ -155,6 +168,20 @@ def test_a_slip_is_told_with_what_was_meant(answer: Any, fault: str) -> None:
 def test_any_json_is_no_fault_where_any_json_may_stand() -> None:
     """Beside a field that is wrong."""
     assert faults([{"action": "notify", "body": {"a": [1]}, "route": 5}]) == ["/0/route: expected a string, got a whole number"]
+
+
+def test_an_action_that_is_right_is_no_fault_beside_one_that_is_wrong() -> None:
+    """Also where it holds any JSON, and nested actions."""
+    right = [
+        {"action": "setState", "state": {"a": 1}},
+        {"action": "notify", "body": 1, "url": "/x"},
+        {"action": "originate", "to": "PJSIP/a", "state": 5, "actions": [{"action": "answer", "onError": "continue"}]},
+        {"action": "play", "media": "sound:a", "onError": "continue"},
+        {"action": "dial", "to": "PJSIP/a", "announce": "sound:a", "apology": ["sound:b"]},
+    ]
+    told = ["/mode: invalid enum value 'x'; did you mean `replace`?"]
+    assert [text.split(";")[0] for text in faults({"actions": right, "mode": "x"})] == [text.split(";")[0] for text in told]
+    assert faults([*right, {"action": "plai"}]) == ["/5/action: unknown action `plai`; did you mean `play`?"]
 
 
 def test_a_new_call_is_told_what_is_wrong_with_it() -> None:
