@@ -5,7 +5,8 @@ Rules:
 - `blind`: the agent's leg is hung up, and the caller waits for the new one.
 - `attended`: the caller hears music while agent and the new one talk; when the agent hangs up, the caller is joined with the
   new one. Nobody there, or the agent presses `cancelOn`: the caller is back with the agent.
-- `refer`: the caller's own phone is asked to call the new one (SIP REFER, or 302 before the answer), and leaves us.
+- `refer`: the caller's own phone is asked to call the new one (SIP REFER, or 302 before the answer), and leaves us; where
+  it is not, the caller goes on with the agent.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from hookrouter.actions.dial import BRIDGE_TYPE, Endpoint, status_of
 from hookrouter.actions.play import Digits
 from hookrouter.ari.events import Event
 
-_JOIN_TIMEOUT = 5.0
 _DIALSTATUS = {"BUSY": "busy", "NOANSWER": "noAnswer", "CONGESTION": "unavailable", "CHANUNAVAIL": "unavailable"}
 
 
@@ -117,13 +117,20 @@ class TransferRun(Run, tag="transfer"):
         good = 200 <= reply.status < 300
         if name == "refer":
             if good:
+                self._release(do)
                 do.finish({"status": "transferred", "endpoint": do.action.to, "talkSeconds": 0.0, "reason": "refer"})
+            elif self.agent:  # they have never been parted
+                self.phase, self.status = "back", "rejected"
             else:
                 fail_with(do, reply, "refer")
-        elif name == "leg" and not good and reply.fate != "unknown":
-            do.disown(self.leg)
-            self._nobody("unavailable", do)
-        elif name == "join" and not good:
+        elif name == "leg":
+            if self.leg and self.phase == "ringing" and not good and reply.fate != "unknown":
+                do.disown(self.leg)
+                self.leg = ""
+                self._nobody("unavailable", do)
+        elif not good and self.phase == "consulting":  # the new one has just hung up, perhaps
+            self._let_go("unavailable", do)
+        elif not good:
             self._release(do)
             do.fail("not_joined", error_message(reply), reply.status)
 
@@ -146,7 +153,7 @@ class TransferRun(Run, tag="transfer"):
             and head.digit in do.action.cancel_on
             and self.phase in ("ringing", "consulting")
         ):
-            self._cancel(do)
+            self._let_go("cancelled", do)
 
     def _answered(self, do: Do) -> None:
         do.cancel("ring")
@@ -178,29 +185,27 @@ class TransferRun(Run, tag="transfer"):
             self._finish("hangup", do)
         elif self.phase == "consulting":
             self._nobody("cancelled", do)
-        elif self.phase == "ringing":
+        else:
             self._nobody(status_of(self.status, cause), do)
 
-    def _cancel(self, do: Do) -> None:
+    def _let_go(self, status: str, do: Do, reason: str = "normal") -> None:
         leg, self.leg = self.leg, ""
-        do.cast("channels.hangup", channelId=leg)
+        do.cast("channels.hangup", channelId=leg, reason=reason)
         do.disown(leg)
-        self._nobody("cancelled", do)
+        self._nobody(status, do)
 
     def on_timer(self, name: str, do: Do) -> None:
-        if name == "ring" and self.phase == "ringing" and self.leg:
-            self.status = "noAnswer"
-            do.cast("channels.hangup", channelId=self.leg, reason="no_answer")
+        self._let_go("noAnswer", do, "no_answer")  # whether or not its end is told: it may never have been called
 
     def _nobody(self, status: str, do: Do) -> None:
         """The new one does not come: back to the agent, if there is one."""
         do.cancel("ring")
         self.status = status
-        do.cast("channels.stopMoh", channelId=do.channel)
         if not self.agent:
             self._finish("nobody", do)
             return
         self.phase = "back"
+        do.cast("channels.stopMoh", channelId=do.channel)
         do.cast("channels.ringStop", channelId=self.agent)
         do.request("bridges.addChannel", "join", bridgeId=self.bridge, channel=[do.channel])
 
@@ -221,15 +226,16 @@ class TransferRun(Run, tag="transfer"):
             do.cast("bridges.destroy", bridgeId=self.bridge)
             do.disown(self.bridge)
 
-    def in_bridge(self, do: Do) -> tuple[str, ...]:
-        return (do.channel, self.leg) if self.phase == "talking" else ()
-
     def hand_over(self, do: Do) -> Mapping[str, Any] | None:
-        """A transfer of what was transferred: the new one is the agent now."""
-        if self.phase != "talking":
+        """Who talks to the caller, or is to: the new one, who is the agent now, or the agent, who tries somebody else."""
+        talking = self.phase == "talking"
+        who = self.leg if talking else self.agent
+        if not who:
             return None
-        handed = {"leg": self.leg, "bridge": self.bridge}
-        self.leg = self.bridge = ""
+        handed = {"leg": who, "bridge": self.bridge}
+        self.agent = self.bridge = ""
+        if talking:
+            self.leg = ""
         return handed
 
     def stop(self, do: Do) -> None:
