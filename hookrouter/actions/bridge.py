@@ -115,14 +115,13 @@ class BridgeRun(Run, tag="bridge"):
                 do.request("bridges.addChannel", "add", bridgeId=self.bridge, channel=self.waiting)
             else:
                 self._fail(do, reply, "bridge")
-        elif name == "add":
-            if ok:
-                if self.waiting:  # ChannelEnteredBridge may have come before the reply
-                    do.after(_ENTER_TIMEOUT, "enter")
-            elif reply.status in (404, 409, 422) and do.action.name and self.joins < _MAX_JOINS and not self.entered_at:
-                self._create(do)  # the last one of the room left, and took it along
-            else:
-                self._fail(do, reply, f"the bridge with {self.other or do.action.name}")
+        elif ok:
+            if self.waiting:  # ChannelEnteredBridge may have come before the reply
+                do.after(_ENTER_TIMEOUT, "enter")
+        elif reply.status in (404, 409, 422) and do.action.name and self.joins < _MAX_JOINS and not self.entered_at:
+            self._create(do)  # the last one of the room left, and took it along
+        else:
+            self._fail(do, reply, f"the bridge with {self.other or do.action.name}")
 
     def _fail(self, do: Do, reply: Reply, what: str) -> None:
         self._release(do)
@@ -160,7 +159,7 @@ class BridgeRun(Run, tag="bridge"):
 
     def _ended(self, reason: str, do: Do) -> None:
         """Waits a moment where the cause may still be on its way: a hangup takes the channel out of the bridge first."""
-        if self.leaving:
+        if self.leaving and reason != "hangup":
             return
         self.leaving = reason
         if reason == "left":
@@ -170,17 +169,15 @@ class BridgeRun(Run, tag="bridge"):
 
     def on_signal(self, name: str, data: Mapping[str, Any], do: Do) -> None:
         if name == "gone" and data.get("call") == self.other and not do.call.ended:
-            self.leaving = "hangup"
-            self._finish(do)
+            self._ended("hangup", do)
 
     def on_timer(self, name: str, do: Do) -> None:
         if name == "enter":
             self._release(do)
             do.fail("not_joined", f"{' and '.join(self.waiting)} did not enter the bridge within {_ENTER_TIMEOUT:g} s")
         elif name == "limit":
-            self.leaving = "timeLimit"
-            self._finish(do)
-        elif name == "left":
+            self._ended("timeLimit", do)
+        else:  # left, and no hangup was the reason
             self._finish(do)
 
     def _finish(self, do: Do) -> None:
@@ -190,8 +187,6 @@ class BridgeRun(Run, tag="bridge"):
 
     def _release(self, do: Do) -> None:
         """Leaves the bridge as it was found: our own goes, a room goes with its last member."""
-        if not self.bridge:
-            return
         if do.owned.get(self.bridge) == "bridge":
             do.cast("bridges.destroy", bridgeId=self.bridge)
         else:
