@@ -274,7 +274,7 @@ class Do(Protocol):
         ...
 
     def take_digits(self) -> str:
-        """What was typed and not yet used; taking it empties the buffer."""
+        """What the caller typed and nothing used yet; taking it empties the buffer. A leg finds nothing there."""
         ...
 
     def peer(self, call_id: str) -> Peer | None:

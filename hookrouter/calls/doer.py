@@ -113,6 +113,8 @@ class Doer:
 
     def take_digits(self) -> str:
         call = self._turn.call
+        if self._program.channel != call.id:
+            return ""
         digits, call.digits = call.digits, ""
         return digits
 

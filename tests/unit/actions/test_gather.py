@@ -107,6 +107,22 @@ def test_a_branch_runs_at_once_and_is_not_told(keys: str, operation: str) -> Non
     assert table.types == ["StasisStart"]
 
 
+def test_what_the_caller_types_is_no_answer_of_the_callee() -> None:
+    """A callee who is screened presses their own keys; the caller's are still there for what follows the dial."""
+    screening = [{"action": "gather", "maxDigits": 1, "branches": {"1": [], "default": [{"action": "hangup"}]}}]
+    table = Table(up=True, events=frozenset({"StasisStart"})).start(
+        [{"action": "dial", "to": "PJSIP/a", "confirm": screening}, GATHER | {"maxDigits": 1}]
+    )
+    table.press("1")
+    [leg] = [id for id, kind in table.call.owned.items() if kind == "leg"]
+    table.happen("StasisStart", leg)
+    assert "bridges.createWithId" not in table.operations
+    table.happen("ChannelDestroyed", leg, cause=16)
+    table.answer([])
+    assert table.types[-1] == "DigitsCollected"
+    assert table.data()["digits"] == "1"
+
+
 def test_a_hangup_tells_what_was_typed() -> None:
     """Reason `hangup`."""
     table = Table(events=frozenset({"StasisStart"})).start([GATHER])
