@@ -277,6 +277,10 @@ class Do(Protocol):
         """What the caller typed and nothing used yet; taking it empties the buffer. A leg finds nothing there."""
         ...
 
+    def give_back(self, digits: str) -> None:
+        """What was taken and is for what follows."""
+        ...
+
     def peer(self, call_id: str) -> Peer | None:
         """Another live call that this one may touch (same route, or scope `any`), or None."""
         ...

@@ -154,7 +154,7 @@ class Gather(Action, frozen=True, tag="gather"):
 class GatherRun(Run, tag="gather"):
     digits: str = ""
     attempt: int = 1
-    pending: str = ""  # keys that came during a prompt without barge-in
+    pending: str = ""  # keys that came and were not looked at yet: during a prompt without barge-in, or beyond the entry
 
     def start(self, do: Do) -> None:
         ahead = do.take_digits()
@@ -171,7 +171,8 @@ class GatherRun(Run, tag="gather"):
     def _keys(self, keys: str, do: Do) -> None:
         """Takes keys one by one; what is left over when the entry is complete was typed ahead for what follows."""
         action: Gather = do.action
-        for key in keys:
+        for index, key in enumerate(keys):
+            self.pending = keys[index + 1 :]
             do.cancel("first")
             if action.finish_on_key and key == action.finish_on_key:
                 self._complete("finishOnKey", do)
@@ -223,6 +224,7 @@ class GatherRun(Run, tag="gather"):
             self._finish(reason, do)
             return
         self.attempt += 1
+        self.pending = ""
         if action.invalid and reason == "invalid":
             do.spawn(action.invalid, "invalid")
         else:
@@ -236,11 +238,12 @@ class GatherRun(Run, tag="gather"):
             self._listen(do, key)
 
     def _finish(self, reason: Reason, do: Do) -> None:
+        do.give_back(self.pending)
         branches = do.action.branches or {}
         chosen: Steps | None = None
         if reason in ("timeout", "invalid"):
             chosen = branches.get(reason, branches.get("default"))
-        elif reason != "hangup":
+        else:
             chosen = branches.get(self.digits, branches.get("default"))
         do.finish({"digits": self.digits, "reason": reason}, then=chosen, told=chosen is not None)
 

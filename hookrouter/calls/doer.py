@@ -140,6 +140,10 @@ class Doer:
         others = [member for member in self._turn.world.members(room) if member.call != call.id]
         return sorted(own + others, key=lambda member: member.since)
 
+    def give_back(self, digits: str) -> None:
+        if self._program.channel == self.call.id:
+            self._turn.call.digits = digits + self._turn.call.digits
+
     def signal(self, target: str, name: str, data: Mapping[str, Any] | None = None) -> None:
         self._turn.signal(target, name, data or {})
 

@@ -77,6 +77,8 @@ def test_an_action_is_kept_as_it_was_given() -> None:
         ([{"action": "getVariable"}], ["/0/variable: give either `variable` or `variables`"]),
         ([{"action": "setVariable", "variables": {"a": "b"}, "value": "c"}],
          ["/0/value: belongs to `variable`; with `variables` each has its own value"]),
+        ([{"action": "gather", "validDigits": "[9-1]"}],
+         ["/0/validDigits: `[9-1]` is no dialplan pattern: bad character range 9-1 at position 1"]),
         ([{"action": "gather", "minDigits": 5, "maxDigits": 4}],
          ["/0/minDigits: 5 is more than `maxDigits` (4): nothing could be entered"]),
         ([{"action": "gather", "prompt": [{"action": "hangup"}]}], None),

@@ -107,6 +107,94 @@ def test_a_branch_runs_at_once_and_is_not_told(keys: str, operation: str) -> Non
     assert table.types == ["StasisStart"]
 
 
+def test_several_entries_are_typed_ahead_in_one_go() -> None:
+    """A PIN, its key, and the choice after it, all while a prompt is heard: each gather takes its own."""
+    table = Table(events=frozenset({"StasisStart"})).start(
+        [{"action": "pause", "seconds": 1}, GATHER, GATHER | {"maxDigits": 1}, GATHER | {"maxDigits": 2}]
+    )
+    table.press("1234#56")
+    table.later(1.1)
+    assert (table.data()["digits"], table.data()["reason"]) == ("1234", "finishOnKey")
+    table.answer([])
+    assert table.data()["digits"] == "5"
+    table.answer([])
+    table.press("7")
+    assert table.data()["digits"] == "67"
+
+
+def test_keys_beyond_a_wrong_entry_are_no_part_of_the_next_try() -> None:
+    """Who has typed nonsense begins anew."""
+    table = Table(events=frozenset({"StasisStart"})).start(
+        [{"action": "pause", "seconds": 1}, GATHER | {"validDigits": ["12"], "tries": 2, "bargeIn": False}]
+    )
+    table.press("912")
+    table.later(1.1)
+    assert table.types == ["StasisStart"]
+    table.press("1")
+    table.press("2")
+    assert (table.data()["digits"], table.data()["reason"]) == ("12", "valid")
+
+
+def test_the_prompt_is_heard_again_at_each_try() -> None:
+    """After `invalid`, which a key breaks off."""
+    media = {"prompt": "sound:a", "invalid": "sound:wrong", "validDigits": ["1"], "tries": 3, "timeout": 5}
+    table = Table(events=frozenset({"StasisStart"})).start([GATHER | media])
+    table.reply(status=201)
+    table.playback()
+    table.later(5.1)  # nothing was typed: the prompt again, without `invalid`
+    table.reply(status=201)
+    table.playback()
+    table.press("9")
+    table.reply(status=201)
+    said = [p.params["media"] for p in table.asked if "media" in p.params]
+    assert said == [["sound:a"], ["sound:a"], ["sound:wrong"]]
+    table.press("1")
+    assert table.operations[-1] == "playbacks.stop"
+    assert (table.data()["digits"], table.data()["reason"]) == ("1", "valid")
+    table = Table(events=frozenset({"StasisStart"})).start([GATHER | media])
+    table.press("9")
+    table.settle()
+    table.playback()
+    table.settle()
+    assert [p.params["media"] for p in table.asked if "media" in p.params][-1] == ["sound:a"]
+    table.hangup()
+    assert table.data()["reason"] == "hangup"
+
+
+def test_a_prompt_that_cannot_be_played_fails_the_gather() -> None:
+    """The endpoint is told, and says what follows."""
+    table = Table(events=frozenset({"StasisStart"})).start([GATHER | {"prompt": "sound:missing"}])
+    table.reply("channels.playWithId", 500)
+    assert table.types[-1] == "ActionFailed"
+    assert table.data()["action"]["action"] == "gather"
+
+
+def test_what_others_press_and_what_else_happens_is_no_entry() -> None:
+    """Only the caller's own keys count."""
+    table = Table(events=frozenset({"StasisStart"})).start([GATHER | {"maxDigits": 1}])
+    table.press("1", "another")
+    table.happen("ChannelStateChange")
+    assert table.types == ["StasisStart"]
+    table.press("2")
+    assert table.data()["digits"] == "2"
+
+
+@pytest.mark.parametrize("branches", [{"timeout": [{"action": "ring"}]}, {"default": [{"action": "ring"}]}])
+def test_a_branch_for_who_types_nothing(branches: Any) -> None:
+    """`timeout`, or else `default`."""
+    table = Table(events=frozenset({"StasisStart"})).start([GATHER | {"branches": branches}])
+    table.later(5.1)
+    assert table.operations == ["channels.ring"]
+
+
+def test_what_was_typed_during_the_prompt_is_told_at_a_hangup() -> None:
+    """Also where keys do not end it."""
+    table = Table(events=frozenset({"StasisStart"})).start([GATHER | {"prompt": "sound:a", "bargeIn": False}])
+    table.press("12")
+    table.hangup()
+    assert (table.data()["digits"], table.data()["reason"]) == ("12", "hangup")
+
+
 def test_what_the_caller_types_is_no_answer_of_the_callee() -> None:
     """A callee who is screened presses their own keys; the caller's are still there for what follows the dial."""
     screening = [{"action": "gather", "maxDigits": 1, "branches": {"1": [], "default": [{"action": "hangup"}]}}]
