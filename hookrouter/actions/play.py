@@ -125,20 +125,21 @@ class PlayRun(Run, tag="play"):
                 self.lost = True
                 do.after(_DOUBT_DELAY, "check")
             else:
+                do.disown(self.playback)
                 fail_with(do, reply, "play")
-        elif name == "check":
-            if reply.status == 404:
-                self.asked += 1
-                if self.asked > 1 and self.lost:
-                    self._played(do)
-                elif self.asked > 1:
-                    media = ", ".join(self.media_of(do))
-                    do.fail("media_failed", f"Asterisk ended the playback of {media} without a word: no such media?")
-                else:  # its end may be on its way
-                    do.after(_DOUBT_DELAY, "check")
-            else:
-                self.asked = 0
-                do.after(_CHECK_DELAY, "check")
+        elif reply.status == 404:
+            self.asked += 1
+            if self.asked > 1 and self.lost:
+                self._played(do)
+            elif self.asked > 1:
+                media = ", ".join(self.media_of(do))
+                do.disown(self.playback)
+                do.fail("media_failed", f"Asterisk ended the playback of {media} without a word: no such media?")
+            else:  # its end may be on its way
+                do.after(_DOUBT_DELAY, "check")
+        else:
+            self.asked = 0
+            do.after(_CHECK_DELAY, "check")
 
     def on_event(self, event: Event, do: Do) -> None:
         head = event.head
@@ -171,6 +172,7 @@ class PlayRun(Run, tag="play"):
 
     def on_timer(self, name: str, do: Do) -> None:
         if name == "failed":
+            do.disown(self.playback)
             do.fail(
                 "media_failed",
                 f"Asterisk could not play {', '.join(self.media_of(do))}: missing, empty, unreadable or not in a format it knows",
@@ -180,6 +182,7 @@ class PlayRun(Run, tag="play"):
 
     def stop(self, do: Do) -> None:
         do.cast("playbacks.stop", playbackId=self.playback)
+        do.disown(self.playback)
 
     def on_resume(self, do: Do) -> None:
         self.lost = True
