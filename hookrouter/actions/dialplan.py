@@ -65,7 +65,7 @@ class DialplanRun(Run, tag="dialplan"):
             do.request("channels.continueInDialplan", "go", channelId=do.channel, context=action.context,
                        extension=action.extension, priority=action.priority)  # fmt: skip
         elif name == "go":
-            if reply.status and not 200 <= reply.status < 300:
+            if not 200 <= reply.status < 300 and reply.fate != "unknown":
                 self.away = False
                 fail_with(do, reply, "dialplan")
         else:

@@ -71,8 +71,11 @@ class Turn(Programs):
         for program in list(call.programs.values()):
             if program.run is not None and program.id in call.programs:
                 program.run.on_event(event, self._doer(self, program))
-        if own and head.type == "ChannelDestroyed" and not call.ended and self._borrowed():
-            self._end("hangup")  # in the dialplan that it was lent to
+        if own and head.type == "ChannelDestroyed" and not call.ended:
+            if self._borrowed():
+                self._end("hangup")  # in the dialplan that it was lent to
+            else:
+                self.arm(":gone", GONE_DELAY)  # its StasisEnd is late, or came while it was lent
         if own and head.type == "StasisEnd" and not call.ended and not self._borrowed():
             self._end(call.end_reason)
         self._settle()
