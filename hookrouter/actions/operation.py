@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from hookrouter.actions.base import Action, Do, Reply, Run, fail_with
+from hookrouter.actions.base import OURS, Action, Do, Reply, Run, fail_with
 from hookrouter.ari import operations
 
 CREATES = {
@@ -93,7 +93,7 @@ class OperationRun(Run, tag="operation"):
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
         if not 200 <= reply.status < 300:
-            if self.made:
+            if self.made and (reply.fate != "unknown" or not self.made.startswith(OURS)):  # else it may be there
                 do.disown(self.made)
             fail_with(do, reply, do.action.operation)
             return
