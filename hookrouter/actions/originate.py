@@ -60,7 +60,7 @@ class OriginateRun(Run, tag="originate"):
 
     def start(self, do: Do) -> None:
         action: Originate = do.action
-        self.channel = own_id(action.id) if action.id else do.new_id("call").replace("hr-call-", PREFIX, 1)
+        self.channel = own_id(action.id) if action.id else do.new_id("call")
         do.own("originated", self.channel)
         state = None if isinstance(action.state, msgspec.UnsetType) else bytes(action.state)
         do.originate_call(self.channel, action.route or do.call.route, list(action.actions or []), state)
