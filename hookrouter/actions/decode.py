@@ -104,8 +104,8 @@ def _examine(raw: bytes) -> Action:
     if isinstance(name, str) and "." in name:
         return _operation(name, value)
     faults = list(action_faults(value, ""))
-    if not faults:  # cannot be: the fast path would have taken it
-        raise AnswerRefused([Fault("", "could not be decoded")])
+    if not faults:  # of a key that is there twice the last one is looked at
+        raise AnswerRefused([Fault("", "could not be decoded: is a field there twice?")])
     raise AnswerRefused(faults)
 
 

@@ -116,23 +116,13 @@ def _operation_faults(name: str, value: dict[str, Any], place: str) -> Iterator[
         hint = f"; did you mean `{suggestion}`?" if suggestion else "; `hookrouter schema actions` lists them"
         yield Fault(f"{place}/action", f"Asterisk has no operation `{name}`{hint}")
         return
-    found = operations.operation(name)
-    assert found is not None
     params = {key: item for key, item in value.items() if key not in ("action", *OWN_FIELDS)}
     completed = OperationAction(operation=name, params=params).complete("-")
-    for _, key in [_creates(name)]:
-        if key:
-            completed.setdefault(key, "-")
+    if name in CREATES:
+        completed.setdefault(CREATES[name][1], "-")  # the router chooses one
     yield from operations.check(name, {k: v for k, v in completed.items() if k not in OWN_FIELDS}, place=place)
     common = {key: value[key] for key in OWN_FIELDS if key in value}
     yield from field_faults(Action, common | {"action": name}, place)
-
-
-def _creates(name: str) -> tuple[str, str]:
-    kind, key = CREATES.get(name, ("", ""))
-    found = operations.operation(name)
-    known = {parameter.name for parameter in found.parameters} if found else set()
-    return kind, key if key in known else ""
 
 
 def field_faults(kind: type[msgspec.Struct], value: Mapping[str, Any], place: str) -> Iterator[Fault]:

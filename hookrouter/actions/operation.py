@@ -70,7 +70,7 @@ class OperationRun(Run, tag="operation"):
         params = action.complete(do.channel)
         operation = action.operation
         kind, key = CREATES.get(operation, ("", ""))
-        if key and not params.get(key) and key in {p.name for p in _parameters(operation)}:
+        if key and not params.get(key):
             params[key] = do.new_id(kind)
         touched = [value for name in OWNED if name != key for value in _ids(params.get(name))]
         if not touched and not kind and not do.may_touch(operation):
@@ -86,9 +86,8 @@ class OperationRun(Run, tag="operation"):
                 )
                 return
         if key:
-            self.made = params[key] if isinstance(params.get(key), str) else ""
-            if self.made:
-                do.own(kind, self.made)
+            self.made = params[key]
+            do.own(kind, self.made)
         do.request(operation, **params)
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
@@ -106,11 +105,6 @@ class OperationRun(Run, tag="operation"):
         except (msgspec.DecodeError, UnicodeDecodeError):
             body = reply.body.decode("utf-8", "replace")
         do.finish({"status": reply.status, "body": body})
-
-
-def _parameters(name: str) -> tuple[operations.Parameter, ...]:
-    found = operations.operation(name)
-    return found.parameters if found else ()
 
 
 def _ids(value: Any) -> list[str]:

@@ -82,6 +82,20 @@ def test_an_action_is_kept_as_it_was_given() -> None:
         ([{"action": "gather", "minDigits": 5, "maxDigits": 4}],
          ["/0/minDigits: 5 is more than `maxDigits` (4): nothing could be entered"]),
         ([{"action": "gather", "prompt": [{"action": "hangup"}]}], None),
+        ([{"action": "gather", "prompt": 5}],
+         ["/0/prompt: expected media (a string, or a list of them), or a list of `play`, `say` and `pause`, got a number"]),
+        ([{"action": "gather", "prompt": "hello"}], ["/0/prompt: `hello` has no scheme; did you mean `sound:hello`?"]),
+        ([{"action": "gather", "prompt": [{"action": "say", "text": "x"}, {"action": "ring"}]}],
+         ["/0/prompt: expected media, or actions `play`, `say` or `pause`; number 1 is neither"]),
+        ([{"action": 5}], ["/0/action: expected a string, got a number"]),
+        ({"actions": [{"action": "plai"}], "state": 1}, ["/actions/0/action: unknown action `plai`; did you mean `play`?"]),
+        ({"actions": [], "mode": "repl", "state": {"a": 1}}, ["/mode: invalid enum value 'repl'; did you mean `replace`?"]),
+        ([{"action": "qqqq.zzzz"}], None),
+        ([{"action": "channels.hangup", "reason": 5, "wait": 7}],
+         ["/0/reason: expected a string", "/0/wait: expected true or false, got a whole number"]),
+        (b'[{"action":"play","media":5,"media":"sound:a"}]', ["/0: could not be decoded: is a field there twice?"]),
+        (b'[{"action":"pause","seconds":1e999}]', ["/0: not JSON: Number out of range - at `$[...]`"]),
+        (b'{"actions":[}', ["not JSON: JSON is malformed: invalid character (byte 12)"]),
         (5, ["expected a list of actions or an object, got a number `5`"]),
     ],
 )  # fmt: skip
@@ -104,6 +118,8 @@ def test_every_fault_is_told_at_once() -> None:
 def test_a_body_that_is_no_json_is_a_fault_where_nothing_runs_yet() -> None:
     """With a hint for who forgot a node; later events may be answered `OK`."""
     assert "Using Respond to Webhook node" in faults(b"Accepted", content_type="text/plain", first=True)[0]
+    assert "this is XML" in faults(b"<Response><Say/></Response>", content_type="text/xml", first=True)[0]
+    assert faults(b"hello", content_type="application/x", first=True)[0].startswith("answered application/x `hello`: answer a JSON")
     assert "web page" in faults(b"<html>", content_type="text/html", first=False)[0]
     assert decode_answer(b"OK", "text/plain", first=False) is NOTHING
 

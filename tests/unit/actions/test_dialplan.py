@@ -215,7 +215,8 @@ def test_redirect_sends_the_phone_elsewhere() -> None:
 
 def test_variables_are_set_one_after_the_other() -> None:
     """In their order; no value removes one."""
-    table = Table(up=True).start([{"action": "setVariable", "variables": {"A": "1", "B": "2"}}, {"action": "setVariable", "variable": "C"}])
+    both = {"action": "setVariable", "variables": {"A": "1", "B": "2"}}
+    table = Table(up=True).start([both, {"action": "setVariable", "variable": "C"}])
     table.reply(status=204)
     table.reply(status=204)
     assert [(p["variable"], p["value"]) for p in asked(table, "channels.setChannelVar")] == [("A", "1"), ("B", "2"), ("C", "")]
