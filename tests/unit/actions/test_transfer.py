@@ -386,3 +386,14 @@ def test_refer_where_the_phone_refuses_the_caller_goes_on_with_the_agent() -> No
     table.happen("ChannelDestroyed", agent, cause=16)
     assert result(table) == ("rejected", 0.0, "hangup")
     assert left_over(table) == []
+
+
+def test_a_dial_that_still_rings_has_nobody_to_hand_over() -> None:
+    """The phone that rings is let go; blind, the new one is called for the caller alone."""
+    table = Table(up=True, events=frozenset({"StasisStart"})).start([{"action": "dial", "to": "PJSIP/agent"}])
+    table.settle()
+    agent = newest(table)
+    table.turn("inject", decode_answer(json.dumps([BOB]).encode()))
+    assert asked(table, "channels.hangup") == [agent]
+    table.happen("StasisStart", newest(table))
+    assert joined(table) == [["1", newest(table)]]
