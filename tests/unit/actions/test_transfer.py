@@ -397,3 +397,14 @@ def test_a_dial_that_still_rings_has_nobody_to_hand_over() -> None:
     assert asked(table, "channels.hangup") == [agent]
     table.happen("StasisStart", newest(table))
     assert joined(table) == [["1", newest(table)]]
+
+
+def test_a_caller_who_waits_is_called_somebody_in_place_of_the_rest() -> None:
+    """What ran has nobody to hand over."""
+    table = Table(up=True).start([{"action": "pause", "seconds": 60}, {"action": "hangup"}])
+    table.turn("inject", decode_answer(json.dumps([BOB]).encode()))
+    table.settle()
+    table.happen("StasisStart", newest(table))
+    assert joined(table) == [["1", newest(table)]]
+    table.later(120)
+    assert asked(table, "channels.hangup") == []
