@@ -139,7 +139,7 @@ class Resumer:
         for id, kind in list(call.owned.items()):
             if kind not in ("leg", "snoop"):
                 continue
-            if id in present and id in channels and kind == "leg":
+            if kind == "leg" and id in present and _in_app(channels.get(id)):
                 began = inferred(call.asterisk, "StasisStart", channels[id], call.app, id)
                 self._runner.turn(live, partial(Turn.look, event=began))
             elif id not in channels and id not in left and id not in asked:
@@ -165,9 +165,11 @@ class Resumer:
                 if id in started or id not in channels or self._board.of(client.name, id) is not None:
                     continue
                 if self._board.of(client.name, id.removesuffix(";2")) is not None:
-                    continue  # the far half of a Local leg: Asterisk counts it to the app, and it is in the dialplan
+                    continue  # the far half of a Local leg
                 if id.startswith(OURS) and (client.name, id) not in self._flow.announced:
                     away.append(Request("channels.hangup", {"channelId": id}))
+                    continue
+                if not _in_app(channels[id]):
                     continue
                 began = _began(client.name, channels[id], name)
                 route = self._flow.table.owner(client.name, began.head, began.raw)
@@ -189,6 +191,11 @@ class Resumer:
 
     def _of_our_app(self, id: str, apps: dict[str, _App]) -> bool:
         return any(id in app.bridge_ids for app in apps.values())
+
+
+def _in_app(channel: Mapping[str, Any] | None) -> bool:
+    """Whether it has entered: Asterisk counts one that we have called to the app while it rings, and its far half, too."""
+    return channel is not None and (channel.get("dialplan") or {}).get("app_name") == "Stasis"
 
 
 def _began(asterisk: str, channel: Mapping[str, Any], app: str) -> Event:

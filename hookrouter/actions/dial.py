@@ -248,9 +248,7 @@ class DialRun(Run, tag="dial"):
         elif head.type in ("StasisStart", "ChannelStateChange") and channel in self.legs:
             leg, up = self.legs[channel], head.channel is not None and head.channel.state == "Up"
             if head.type == "StasisStart" and (up or do.action.early_media):
-                leg.entered = (
-                    True  # it may be up a moment before it is in the app; after a loss, Asterisk counts it before
-                )
+                leg.entered = True  # it may be up a moment before it is in the app
             if leg.entered and up:
                 self._answered(channel, do)
             elif leg.entered and not leg.bridged:  # before it has entered, Asterisk says 409

@@ -154,9 +154,7 @@ class Gather(Action, frozen=True, tag="gather"):
 class GatherRun(Run, tag="gather"):
     digits: str = ""
     attempt: int = 1
-    pending: str = (
-        ""  # keys that came and were not looked at yet: during a prompt without barge-in, or beyond the entry
-    )
+    pending: str = ""  # not looked at yet: keys during a prompt without barge-in, or beyond the entry
 
     def start(self, do: Do) -> None:
         ahead = do.take_digits()

@@ -142,6 +142,32 @@ async def test_asterisk_is_killed_and_started_in_mid_call(
     measured(12, f"{mode}: {len(calls)} calls ended once each as asterisk_restarted; connected {back:.2f} s after its return")
 
 
+async def test_who_still_rings_when_the_socket_returns_is_no_call_yet(
+    asterisk: Asterisk, app: str, endpoint: Endpoint, pbx: Pbx
+) -> None:
+    """Asterisk counts them to the app from the first ring on. When they answer, their StasisStart is told, once, as it came."""
+    endpoint.answers["StasisStart"] = lambda delivery: (
+        [{"action": "originate", "id": "callee", "to": "Local/late-2@callers", "actions": [ANSWER]}, LONG, LONG]
+        if delivery.data.get("args") == ["caller"] else []
+    )
+    async with Proxy(asterisk.http_port) as proxy, Router(proxy.url, app, route(endpoint.url, events=ENDS)) as router:
+        await router.ready()
+        call = await pbx.call(app, args="caller")
+        foreign = {"endpoint": "Local/late-2@callers", "app": app, "appArgs": "foreign"}
+        status, found = await pbx.ari("POST", "channels", **foreign)
+        assert status == 200
+        await pbx.ringing("hr-call-callee.", found["id"])
+        proxy.cut()
+        await router.fact(AriConnected, reconnect=True)
+        assert [d.type for d in endpoint.received] == ["StasisStart"]
+        await endpoint.wait("StasisStart", call=found["id"])
+        done = await endpoint.wait("OriginateCompleted")
+        assert done.data["status"] == "answered"
+        assert [d.call for d in endpoint.of("StasisStart")] == [call.id, found["id"]]
+        assert not [d for d in endpoint.received if d.body.get("inferred")]
+        await call.hangup()
+
+
 async def test_another_client_takes_the_app(
     asterisk: Asterisk, app: str, endpoint: Endpoint, pbx: Pbx, measured: Measured
 ) -> None:

@@ -104,6 +104,15 @@ class Pbx:
                         return str(bridge["id"])
                 await asyncio.sleep(0.01)
 
+    async def ringing(self, *ids: str, timeout: float = 5.0) -> None:
+        """Waits until all of these channels ring."""
+        async with asyncio.timeout(timeout):
+            while True:
+                states = {channel["id"]: channel["state"] for channel in (await self.ari("GET", "channels"))[1]}
+                if all(states.get(id) == "Ringing" for id in ids):
+                    return
+                await asyncio.sleep(0.01)
+
     async def gone(self, *ids: str, timeout: float = 10.0) -> None:
         """Waits until none of the channels (or bridges) is there any more."""
         try:
