@@ -244,6 +244,10 @@ class Do(Protocol):
         """Runs nested actions, `on_child(name, outcome)` when they have ended; at most one of a name at a time."""
         ...
 
+    def beside(self, step: bytes) -> None:
+        """Runs an action of its own beside the program, whatever becomes of this one."""
+        ...
+
     def kill(self, name: str) -> None:
         """Stops a child program; no `on_child` follows."""
         ...

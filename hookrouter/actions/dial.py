@@ -499,6 +499,11 @@ class DialRun(Run, tag="dial"):
         return handed
 
     def stop(self, do: Do) -> None:
+        if (
+            self.recording and not do.call.ended
+        ):  # the file is told all the same, and where the talk goes on, is not closed yet
+            step = {"action": "~recording", "name": self.recording, "by": msgspec.Raw(do.raw), "wait": False}
+            do.beside(msgspec.json.encode(step))
         self._release(do)
 
     def on_hangup(self, do: Do) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote
 
+import msgspec
 from msgspec import Meta
 
 from hookrouter.actions.base import Action, Do, Reply, RequestAction, Run, error_message, fail_with
@@ -265,6 +266,36 @@ class StartRecordingRun(Run, tag="startRecording"):
 
     def on_resume(self, do: Do) -> None:
         do.request("recordings.getLive", "live", recordingName=self.name)
+
+
+class KeptRecording(Action, frozen=True, tag="~recording"):
+    """A recording whose action is over before it: what tells of its file in the end. Only the router makes it."""
+
+    name: str
+    by: msgspec.Raw
+    format: Format = "wav"
+
+    result: ClassVar[str | None] = "RecordingCompleted"
+    beside: ClassVar[bool] = True
+    internal: ClassVar[bool] = True
+
+    def run(self) -> Run:
+        return KeptRecordingRun()
+
+
+class KeptRecordingRun(StartRecordingRun, tag="keptRecording"):
+    """It runs already, or was only just asked for: that is looked into after a while."""
+
+    def start(self, do: Do) -> None:
+        self.name, self.again = do.action.name, True
+        do.own("call-recording", self.name)
+        do.after(_CLOSING_TIMEOUT, "look")
+
+    def on_timer(self, name: str, do: Do) -> None:
+        if name == "look":
+            self.on_resume(do)
+        else:
+            super().on_timer(name, do)
 
 
 class _Control(RequestAction, frozen=True):

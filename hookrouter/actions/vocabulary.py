@@ -20,7 +20,14 @@ from hookrouter.actions.originate import Originate
 from hookrouter.actions.pause import Pause
 from hookrouter.actions.play import Play
 from hookrouter.actions.queue import Dequeue, Enqueue
-from hookrouter.actions.record import PauseRecording, Record, ResumeRecording, StartRecording, StopRecording
+from hookrouter.actions.record import (
+    KeptRecording,
+    PauseRecording,
+    Record,
+    ResumeRecording,
+    StartRecording,
+    StopRecording,
+)
 from hookrouter.actions.say import Say
 from hookrouter.actions.sound import Hold, Moh, MohStop, Mute, Silence, SilenceStop, Unhold, Unmute
 from hookrouter.actions.spy import Spy
@@ -76,7 +83,7 @@ VERBS: tuple[type[Action], ...] = (
     SendMessage,
 )
 
-INTERNAL: tuple[type[Action], ...] = (Bridged,)
+INTERNAL: tuple[type[Action], ...] = (Bridged, KeptRecording)
 """Verbs that only the router itself puts into a program."""
 
 BY_NAME: dict[str, type[Action]] = {str(verb.__struct_config__.tag): verb for verb in VERBS}

@@ -82,6 +82,9 @@ class Doer:
     def spawn(self, steps: Sequence[bytes], name: str, *, channel: str | None = None) -> None:
         self._turn.spawn_child(self._program, steps, name, channel)
 
+    def beside(self, step: bytes) -> None:
+        self._turn.spawn_beside(step)
+
     def kill(self, name: str) -> None:
         self._turn.kill_child(self._program, name)
 

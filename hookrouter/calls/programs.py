@@ -53,6 +53,9 @@ class Programs(Outbox):
         self.kill_child(parent, name)
         self._spawn("child", steps, parent=parent.id, name=name, channel=channel or parent.channel)
 
+    def spawn_beside(self, step: bytes) -> None:
+        self._spawn("beside", [step])
+
     def child(self, parent: Program, name: str) -> Program | None:
         return next((p for p in self._find_all("child") if p.parent == parent.id and p.name == name), None)
 
@@ -192,6 +195,7 @@ class Programs(Outbox):
     ) -> str:
         """Sends the result where it is wanted; the event id if the program is to wait for the answer."""
         url = getattr(action, "url", None) or ""
+        raw = bytes(getattr(action, "by", raw))
         body = b'{"action":' + raw + (b"," + as_json(data)[1:] if data else b"}")
         wanted = (
             bool(url) or not (told or action.quiet) or (self.route.events is not None and type in self.route.events)

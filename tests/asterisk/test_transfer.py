@@ -36,13 +36,15 @@ def function(to: str, mode: str) -> Any:
 
 
 async def test_attended_the_agent_asks_first_and_hands_over(asterisk: Asterisk, app: str, endpoint: Endpoint) -> None:
-    """The caller does not hear the consultation; when the agent hangs up, caller and expert talk."""
+    """The caller does not hear the consultation; when the agent hangs up, caller and expert talk, and are recorded on."""
     async with (
-        Router(asterisk.url, app, route(endpoint.url, events=EVENTS)) as running,
+        Router(asterisk.url, app, route(endpoint.url, events=EVENTS[:-1] + ', "RecordingCompleted", "TransferCompleted"]')) as running,
         UA(asterisk.sip_port) as caller_phone, UA(asterisk.sip_port) as agent_phone, UA(asterisk.sip_port) as expert_phone,
     ):  # fmt: skip
         await running.ready()
-        endpoint.answers["StasisStart"] = [[{"action": "dial", "to": f"PJSIP/far/{agent_phone.address}"}, HANGUP]]
+        endpoint.answers["StasisStart"] = [
+            [{"action": "dial", "to": f"PJSIP/far/{agent_phone.address}", "record": True}, HANGUP]
+        ]
         endpoint.answers["ChannelDtmfReceived"] = function(f"PJSIP/far/{expert_phone.address}", "attended")
         caller = await caller_phone.invite(f"app-{app}")
         agent = await agent_phone.incoming()
@@ -64,6 +66,9 @@ async def test_attended_the_agent_asks_first_and_hands_over(asterisk: Asterisk, 
         assert done.data["status"] == "transferred"
         await caller.ended()
         await running.fact(CallFinished)
+        [recorded] = endpoint.of("RecordingCompleted")
+        assert recorded.data["action"]["action"] == "dial"
+        assert recorded.data["duration"] >= 2  # by far longer than what came before the transfer
     assert not [bridge for bridge in await _bridges(asterisk) if bridge["name"].startswith("dial ")]
 
 

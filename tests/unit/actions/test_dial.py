@@ -456,6 +456,56 @@ def test_a_caller_who_hangs_up_while_the_file_is_closed_changes_nothing() -> Non
     assert len(asked(table, "recordings.stop")) == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "goes_on"), [({"action": "transfer", "to": "PJSIP/bob"}, True), ({"action": "pause", "seconds": 60}, False)]
+)
+def test_a_recording_of_a_dial_that_is_replaced_is_told_when_its_file_is_closed(answer: dict[str, Any], goes_on: bool) -> None:
+    """A transfer takes the talk over, and the recording goes on; else the talk has ended, and the file comes a moment later."""
+    table = dial(record="talk-1", events=RECORDED | {"ChannelDtmfReceived"})
+    [leg] = legs(table)
+    talk(table, leg)
+    table.reply("bridges.record", 201)
+    table.press("#")
+    table.answer([answer])
+    assert ("dial", "stopped") in table.outcomes()
+    assert ("bridges.destroy" in table.operations) is not goes_on
+    assert asked(table, "recordings.stop") == []
+    table.later(15 if goes_on else 1)
+    if goes_on:
+        table.reply("recordings.getLive", 200)
+    assert "RecordingCompleted" not in table.types
+    recorded(table, 35)
+    assert table.types[-1] == "RecordingCompleted"
+    assert (table.data()["action"]["action"], table.data()["name"], table.data()["duration"]) == ("dial", "talk-1", 35)
+
+
+def test_a_recording_that_outlives_its_dial_is_told_even_if_its_end_is_not() -> None:
+    """Asterisk is asked after a while; the length is then unknown."""
+    table = dial(record="talk-1", events=RECORDED | {"ChannelDtmfReceived"})
+    talk(table, legs(table)[0])
+    table.press("#")
+    table.answer([{"action": "pause", "seconds": 60}])
+    table.later(10)
+    table.reply("recordings.getLive", 404)
+    table.reply("recordings.getStored", 200)
+    assert table.types[-1] == "RecordingCompleted"
+    assert (table.data()["action"]["action"], table.data()["duration"]) == ("dial", None)
+
+
+def test_a_recording_that_outlives_its_dial_ends_with_the_call() -> None:
+    """It is stopped, and told when its file is closed, or does not come to be."""
+    table = dial(record="talk-1", events=RECORDED | {"ChannelDtmfReceived"})
+    talk(table, legs(table)[0])
+    table.press("#")
+    table.answer([{"action": "transfer", "to": "PJSIP/bob"}])
+    table.hangup()
+    assert {"recordingName": "talk-1"} in asked(table, "recordings.stop")
+    table.later(10)
+    while table.call.in_flight:
+        table.answer([])
+    assert table.types.count("RecordingCompleted") == 1
+
+
 def test_a_time_limit_ends_the_talk() -> None:
     """The callee is hung up, and the program goes on with the caller."""
     table = dial(timeLimit=60)
