@@ -82,7 +82,7 @@ async def test_one_dead_endpoint_among_twenty_slows_no_other(
     asterisk: Asterisk, app: str, pbx: Pbx, full: bool, measured: Measured
 ) -> None:
     """It hangs; what the others take at p99 stays what it was."""
-    rounds = 12 if full else 3
+    rounds = 40 if full else 3
     dead = False
 
     async def behave(peer: Any) -> None:
