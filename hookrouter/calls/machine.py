@@ -117,7 +117,9 @@ class Turn(Programs):
             elif program is not None and program.run is not None:
                 program.run.on_timer(name, self._doer(self, program))
         elif name == "filler":
-            if not self.call.ended and self.call.in_flight and not self._find("filler"):
+            if self._playing():
+                self.arm(":filler", FILLER_DELAY)
+            else:
                 self._spawn("filler", self.route.while_waiting)
         elif name == "idle":
             if not self.call.ended:
@@ -270,8 +272,7 @@ class Turn(Programs):
             return None
         call.in_flight = ""
         self.disarm(":filler")
-        for program in self._find_all("filler"):
-            self._drop(program)
+        self._drop_fillers()
         return call.outbox.pop(0)
 
     def _answer_result(self, program: Program, answer: Answer, raws: list[bytes]) -> None:
@@ -386,7 +387,7 @@ class Turn(Programs):
         if call.outbox and not call.in_flight:
             call.in_flight = call.outbox[0].id
             self.effects.append(Send(call.outbox[0]))
-            if self.route.while_waiting and not (call.ended or call.channelless or self._playing()):
+            if self.route.while_waiting and not (call.ended or call.channelless):
                 self.arm(":filler", FILLER_DELAY)
         idle = not call.ended and not call.programs and not call.outbox
         if idle and call.channelless:

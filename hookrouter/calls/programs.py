@@ -47,6 +47,7 @@ class Programs(Outbox):
         return program
 
     def _start_main(self, steps: Sequence[bytes], kind: Kind, when_done: str = "") -> None:
+        self._drop_fillers()
         self._spawn(kind, steps, when_done=when_done)
 
     def spawn_child(self, parent: Program, steps: Sequence[bytes], name: str, channel: str | None) -> None:
@@ -83,7 +84,15 @@ class Programs(Outbox):
             self._undo_filler(program)
         self._remove(program)
 
+    def _drop_fillers(self) -> None:
+        for program in self._find_all("filler"):
+            self._drop(program)
+
     def _undo_filler(self, program: Program) -> None:
+        for other in [
+            p for p in self.call.programs.values() if p.kind in ("detached", "beside") and p.parent == program.id
+        ]:
+            self._drop(other)
         for raw in program.steps[: program.index + 1]:
             undo = getattr(decode_step(raw), "undo", None)
             if undo:
@@ -135,6 +144,8 @@ class Programs(Outbox):
         program.run.start(self._doer(self, program))
 
     def _completed(self, program: Program) -> None:
+        if program.kind == "filler":
+            return  # what it began goes on until the answer is there
         self._remove(program)
         if program.kind == "child":
             parent = self.call.programs.get(program.parent)
@@ -252,8 +263,7 @@ class Programs(Outbox):
                 do = self._doer(self, parent)
                 do.error = (error["reason"], error["message"], error["status"] or 0)
                 parent.run.on_child(program.name, "failed", do)
-        elif kind == "filler":
-            self._remove(program)
+        elif kind == "filler":  # it stays: what it began before is taken back with the answer
             self.effects.append(Report(Warned("while_waiting", error["message"], self.call.id)))
         elif kind in ("detached", "beside"):
             self._remove(program)
@@ -270,7 +280,8 @@ class Programs(Outbox):
             program.waiting = self.emit("ActionFailed", data, program=program.id)
 
     def _playing(self) -> bool:
-        return any(program.run is not None for program in self.call.programs.values())
+        """Whether something runs that the caller may hear; a recording beside the program is none."""
+        return any(program.run is not None and program.kind != "beside" for program in self.call.programs.values())
 
     def _busy(self, apart_from: Program | None) -> bool:
         """Whether something goes on by itself, so that the call does not stand still."""
