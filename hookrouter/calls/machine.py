@@ -164,7 +164,7 @@ class Turn(Programs):
             return
         program = call.programs.get(out.program)
         waits = program is not None and program.waiting == event_id
-        rest = waits and program is not None and program.index + 1 < len(program.steps)
+        rest = waits and program is not None and (program.index + 1 < len(program.steps) or bool(program.when_done))
         stands_still = not call.ended and not out.ask and not rest and not self._busy(program)
         if stands_still and self.route.fallback_url and not out.fallback and not out.url:
             detail = {"reason": why.reason, "status": why.status, "url": why.url or self.route.url}
@@ -173,16 +173,21 @@ class Turn(Programs):
             self.effects.append(Send(out))
             return
         self._delivered(event_id)
-        if out.ask and program and program.run and not call.ended:
-            program.run.on_answer(out.ask, None, self._doer(self, program))
-        elif rest and program:
-            program.waiting = ""
-            program.index += 1
-            self._ready.append(program.id)
+        if out.ask:
+            if program and program.run and not call.ended:
+                program.run.on_answer(out.ask, None, self._doer(self, program))
         elif stands_still:
+            fell = program is not None and program.kind == "fallback"
             if program is not None:
                 self._remove(program)
-            self._fall_back_to_actions(why.reason, event_id)
+            self._fall_back_to_actions(why.reason, event_id, again=fell)
+        elif waits and program is not None:
+            program.waiting = ""
+            if program.kind == "child" and not rest:
+                self._child_ended(program, "failed", ("unanswered", why.reason, 0))
+            else:
+                program.index += 1
+                self._ready.append(program.id)
         self._settle()
 
     def inject(self, answer: Answer) -> None:
@@ -281,6 +286,8 @@ class Turn(Programs):
             program.when_done = answer.when_done
         if raws and answer.mode == "replace":
             program.steps = program.steps[: program.index + 1] + raws
+            if program.kind == "fallback":
+                program.kind = "main"  # the owner is back
             for other in self._find_all("detached"):
                 if other.parent == program.id:
                     self._drop(other)
@@ -311,15 +318,16 @@ class Turn(Programs):
 
     # ---- the fallback ---------------------------------------------------------------------------------------------
 
-    def _fall_back_to_actions(self, reason: str, event_id: str) -> None:
+    def _fall_back_to_actions(self, reason: str, event_id: str, *, again: bool = False) -> None:
+        """`again`: they have just run, and what they ended with got no answer either."""
         if self.call.channelless:
             self.effects.append(Report(FallbackTaken("", self.call.route, event_id, reason, "none")))
             return  # nobody is on the line
-        steps = self.route.fallback_actions
-        kind = "continue" if steps is None else "actions"
+        steps = None if again else self.route.fallback_actions
+        kind = "actions" if steps else "continue"
         self.effects.append(Report(FallbackTaken(self.call.id, self.call.route, event_id, reason, kind)))
         self._kill_main()
-        self._start_main(steps if steps is not None else (b'{"action":"continue"}',), "fallback")
+        self._start_main(steps or (b'{"action":"continue"}',), "fallback")
 
     # ---- the end --------------------------------------------------------------------------------------------------
 

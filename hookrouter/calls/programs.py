@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hookrouter.actions.base import Action
+from hookrouter.actions.base import Action, Outcome
 from hookrouter.actions.decode import decode_step
 from hookrouter.calls.call import Kind, Program
 from hookrouter.calls.effects import Report
@@ -146,12 +146,11 @@ class Programs(Outbox):
     def _completed(self, program: Program) -> None:
         if program.kind == "filler":
             return  # what it began goes on until the answer is there
-        self._remove(program)
         if program.kind == "child":
-            parent = self.call.programs.get(program.parent)
-            if parent is not None and parent.run is not None:
-                parent.run.on_child(program.name, "done", self._doer(self, parent))
-        elif (
+            self._child_ended(program, "done")
+            return
+        self._remove(program)
+        if (
             program.kind in ("main", "fallback")
             and program.when_done in ("hangup", "continue")
             and not self.call.channelless
@@ -191,10 +190,7 @@ class Programs(Outbox):
         elif program.kind in ("detached", "beside"):
             self._remove(program)
         elif action.leaves and program.kind == "child":
-            self._remove(program)
-            parent = self.call.programs.get(program.parent)
-            if parent is not None and parent.run is not None:
-                parent.run.on_child(program.name, "left", self._doer(self, parent))
+            self._child_ended(program, "left")
         elif waiting:
             program.waiting = waiting
         else:
@@ -257,12 +253,7 @@ class Programs(Outbox):
     def _failed_program(self, program: Program, data: bytes, error: Mapping[str, Any]) -> None:
         kind = program.kind
         if kind == "child":
-            self._remove(program)
-            parent = self.call.programs.get(program.parent)
-            if parent is not None and parent.run is not None:
-                do = self._doer(self, parent)
-                do.error = (error["reason"], error["message"], error["status"] or 0)
-                parent.run.on_child(program.name, "failed", do)
+            self._child_ended(program, "failed", (error["reason"], error["message"], error["status"] or 0))
         elif kind == "filler":  # it stays: what it began before is taken back with the answer
             self.effects.append(Report(Warned("while_waiting", error["message"], self.call.id)))
         elif kind in ("detached", "beside"):
@@ -278,6 +269,15 @@ class Programs(Outbox):
         else:
             program.steps = program.steps[: program.index + 1]
             program.waiting = self.emit("ActionFailed", data, program=program.id)
+
+    def _child_ended(self, program: Program, outcome: Outcome, error: tuple[str, str, int] = ("", "", 0)) -> None:
+        """By itself: tells the action that it belongs to, which runs as long as it has children."""
+        self._remove(program)
+        parent = self.call.programs[program.parent]
+        assert parent.run is not None
+        do = self._doer(self, parent)
+        do.error = error
+        parent.run.on_child(program.name, outcome, do)
 
     def _playing(self) -> bool:
         """Whether something runs that the caller may hear; a recording beside the program is none."""
