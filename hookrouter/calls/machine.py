@@ -148,8 +148,9 @@ class Turn(Programs):
                 call.state = answer.state
             raws = [step.raw for step in answer.steps]
             program = call.programs.get(out.program)
-            if out.ask and program and program.run:
-                program.run.on_answer(out.ask, raws, self._doer(self, program))
+            if out.ask:
+                if program is not None and program.run is not None:  # else who asked is over
+                    program.run.on_answer(out.ask, raws, self._doer(self, program))
             elif program is not None and program.waiting == event_id:
                 self._answer_result(program, answer, raws)
             else:
@@ -174,7 +175,7 @@ class Turn(Programs):
             return
         self._delivered(event_id)
         if out.ask:
-            if program and program.run and not call.ended:
+            if program is not None and program.run is not None and not call.ended:
                 program.run.on_answer(out.ask, None, self._doer(self, program))
         elif stands_still:
             fell = program is not None and program.kind == "fallback"
@@ -306,10 +307,11 @@ class Turn(Programs):
             main.steps = main.steps + raws
             main.when_done = answer.when_done or main.when_done
         elif raws:
-            if main is not None and main.run is not None and decode_step(raws[0]).takes_over:
-                self.handed = main.run.hand_over(self._doer(self, main))
-            self._kill_main()
-            self.call.digits = ""
+            if answer.mode == "replace":
+                if main is not None and main.run is not None and decode_step(raws[0]).takes_over:
+                    self.handed = main.run.hand_over(self._doer(self, main))
+                self._kill_main()
+                self.call.digits = ""
             self._start_main(raws, "main", answer.when_done or "")
         elif answer.when_done and main is not None:
             main.when_done = answer.when_done

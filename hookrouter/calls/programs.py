@@ -103,13 +103,16 @@ class Programs(Outbox):
         self.call.programs.pop(program.id, None)
 
     def _release(self, program: Program) -> None:
-        """Lets go of what the running action holds: its timers, its children; its requests are nobody's now."""
+        """Lets go of what the running action holds: timers, children; its requests and questions are nobody's now."""
         prefix = f"{program.id}:"
         for key in [key for key in self.call.timers if key.startswith(prefix)]:
             self.disarm(key)
         for pending in self.call.requests.values():
             if pending.program == program.id:
                 pending.program = ""
+        for out in self.call.outbox:
+            if out.ask and out.program == program.id:
+                out.program = ""
         program.doubt = None
         for child in [p for p in self._find_all("child") if p.parent == program.id]:
             self._drop(child)
