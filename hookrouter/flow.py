@@ -95,7 +95,7 @@ class Flow:
             lives = self.board.find(event.asterisk, head)
             ends = head.type == "StasisEnd" and bool(lives)
             hidden = ends and (
-                lives[0].away or all(live.call.ended for live in lives)
+                (lives[0].away and not event.inferred) or all(live.call.ended for live in lives)
             )  # ended: it was inferred, and told
             for live in lives:
                 self.runner.turn(live, lambda turn: turn.on_event(event))

@@ -68,9 +68,13 @@ class DialplanRun(Run, tag="dialplan"):
             if not 200 <= reply.status < 300 and reply.fate != "unknown":
                 self.away = False
                 fail_with(do, reply, "dialplan")
+        elif name == "where":
+            if self.away and _in_app(reply, do.call.app):
+                self.away = False
+                self._read(do)
         else:
             value = msgspec.json.decode(reply.body, type=dict[str, Any]).get("value") if reply.status == 200 else None
-            self.values = self.values | {name: value}
+            self.values = self.values | {name.removeprefix("read "): value}
             self._read(do)
 
     def on_event(self, event: Event, do: Do) -> None:
@@ -82,9 +86,20 @@ class DialplanRun(Run, tag="dialplan"):
     def _read(self, do: Do) -> None:
         for name in do.action.read:
             if name not in self.values:
-                do.request("channels.getChannelVar", name, channelId=do.channel, variable=name)
+                do.request("channels.getChannelVar", f"read {name}", channelId=do.channel, variable=name)
                 return
         do.finish({"values": self.values})
 
     def stop(self, do: Do) -> None:
         self.away = False
+
+    def on_resume(self, do: Do) -> None:
+        if self.away:  # it may have come back while nobody listened
+            do.request("channels.get", "where", channelId=do.channel)
+
+
+def _in_app(reply: Reply, app: str) -> bool:
+    if reply.status != 200:
+        return False
+    place = msgspec.json.decode(reply.body, type=dict[str, Any]).get("dialplan") or {}
+    return place.get("app_name") == "Stasis" and str(place.get("app_data", "")).partition(",")[0] == app

@@ -66,17 +66,14 @@ class Turn(Programs):
         if own and head.type == "ChannelDtmfReceived" and not call.ended:
             call.digits += head.digit
         comes_or_goes = head.type in ("StasisStart", "StasisEnd")
-        if self._wants(event.type) and not (comes_or_goes and (not own or self._borrowed())):
+        if self._wants(event.type) and not (comes_or_goes and (not own or (self._borrowed() and not event.inferred))):
             self._put(event)  # a leg that comes or goes is no call that begins or ends; nor is one that is lent
         for program in list(call.programs.values()):
             if program.run is not None and program.id in call.programs:
                 program.run.on_event(event, self._doer(self, program))
         if own and head.type == "ChannelDestroyed" and not call.ended:
-            if self._borrowed():
-                self._end("hangup")  # in the dialplan that it was lent to
-            else:
-                self.arm(":gone", GONE_DELAY)  # its StasisEnd is late, or came while it was lent
-        if own and head.type == "StasisEnd" and not call.ended and not self._borrowed():
+            self.arm(":gone", GONE_DELAY)  # its StasisEnd is late, or it was lent to the dialplan and none will come
+        if own and head.type == "StasisEnd" and (event.inferred or not self._borrowed()):
             self._end(call.end_reason)
         self._settle()
 
@@ -339,10 +336,12 @@ class Turn(Programs):
 
     def _leaving(self) -> bool:
         """Whether the call has been given away (`continue`, `move`, `redirect`): its StasisEnd is no hangup."""
-        for program in self._find_all("main") + self._find_all("fallback"):
+        for program in self.call.programs.values():
+            if program.channel != self.call.id:
+                continue
             if program.run is not None:
                 action = self.action(program)
-            elif ":leave" in self.call.timers and program.left:
+            elif program.left:
                 action = decode_step(program.steps[program.left - 1])
             else:
                 continue
@@ -399,7 +398,7 @@ class Turn(Programs):
             self.effects.append(Send(call.outbox[0]))
             if self.route.while_waiting and not (call.ended or call.channelless):
                 self.arm(":filler", FILLER_DELAY)
-        idle = not call.ended and not call.programs and not call.outbox
+        idle = not (call.ended or call.outbox) and all(program.left for program in call.programs.values())
         if idle and call.channelless:
             self._end("done")
         elif idle and ":idle" not in call.timers:

@@ -117,6 +117,12 @@ class Table:
     def hangup(self) -> list[Effect]:
         return self.happen("StasisEnd")
 
+    def infer_end(self) -> list[Effect]:
+        """The router has found out that the channel is gone."""
+        event = self.event("StasisEnd")
+        event.inferred = True
+        return self.turn("on_event", event)
+
     def playback(self, state: str = "done") -> list[Effect]:
         """The playback that was asked for last has ended."""
         id = next(p.params["playbackId"] for p in reversed(self.asked) if "playWithId" in p.operation)
@@ -171,7 +177,9 @@ class Table:
         for _ in range(200):
             if self.gone:
                 break
-            if self.call.requests:
+            if self.missing and not self.call.ended:
+                self.infer_end()
+            elif self.call.requests:
                 self.reply(status=404)
             elif self.call.in_flight:
                 self.answer([])
