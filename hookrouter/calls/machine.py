@@ -98,8 +98,8 @@ class Turn(Programs):
             if pending.operation == "channels.answer" and 200 <= reply.status < 300 and program.channel == self.call.id:
                 self.call.up = True
             program.run.on_reply(pending.name, reply, self._doer(self, program))
-            if program.look_again:
-                self._look_again(program)
+        if program is not None and program.look_again:
+            self._look_again(program)
         self._settle()
 
     def on_timer(self, key: str) -> None:
