@@ -19,6 +19,7 @@ from hookrouter.actions.base import Member, Peer, Reply
 from hookrouter.actions.decode import Answer
 from hookrouter.actions.say import SPEECH
 from hookrouter.ari.operations import Request, operation
+from hookrouter.ari.performing import Reply as NoReply
 from hookrouter.ari.repeating import Repeat
 from hookrouter.calls.board import Board, Live
 from hookrouter.calls.call import Call, Outgoing, encode_call
@@ -251,15 +252,18 @@ class Runner:
         task.add_done_callback(self._tasks.discard)
 
     async def _perform(self, live: Live, effect: Perform) -> None:
-        if effect.operation == SPEECH:
-            spoken = await self._outside.speak(**effect.params)
-            self.turn(live, lambda turn: turn.on_reply(effect.key, spoken))
-            return
-        client = self._clients[live.call.asterisk]
-        request = Request(effect.operation, effect.params)
-        reply = await client.perform(
-            request, doubtful=effect.doubtful, channel_busy=lambda: live.busy, call=live.call.id, patient=True
-        )
+        try:
+            if effect.operation == SPEECH:
+                reply = await self._outside.speak(**effect.params)
+            else:
+                reply = await self._clients[live.call.asterisk].perform(
+                    Request(effect.operation, effect.params), doubtful=effect.doubtful,
+                    channel_busy=lambda: live.busy, call=live.call.id, patient=True,
+                )  # fmt: skip
+        except Exception as error:  # noqa: BLE001  a mistake of ours must not leave the caller in silence
+            message = f"{effect.operation}: {type(error).__name__}: {error}"
+            self._facts.emit(Warned("internal", message, live.call.id))
+            reply = NoReply(0, message.encode(), "unknown")
         self.turn(live, lambda turn: turn.on_reply(effect.key, reply))
 
     async def _send(self, live: Live, outgoing: Outgoing) -> None:
