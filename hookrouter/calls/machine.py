@@ -119,14 +119,13 @@ class Turn(Programs):
             else:
                 self._spawn("filler", self.route.while_waiting)
         elif name == "idle":
-            if not self.call.ended:
-                self._fall_back_to_actions("idle_timeout", "")
+            self._fall_back_to_actions("idle_timeout", "")
         elif name == "gone":
             if not self.call.ended:
                 self.effects.append(Missing())
         elif name == "leave":
             self._request("", "~leave", "channels.get", {"channelId": self.call.id}, None)
-        elif name == "closing":
+        else:  # closing
             for program in list(self.call.programs.values()):
                 self._drop(program)
         self._settle()
@@ -369,8 +368,6 @@ class Turn(Programs):
             else:
                 self._drop(program)
         for program in list(call.programs.values()):
-            if program.id not in call.programs:
-                continue
             if program.run is None or program.kind == "filler":
                 self._remove(program)
             else:

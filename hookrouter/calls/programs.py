@@ -120,7 +120,7 @@ class Programs(Outbox):
     def _drain(self) -> None:
         while self._ready:
             program = self.call.programs.get(self._ready.pop(0))
-            if program is None or program.run is not None or program.waiting or self.call.ended:
+            if program is None or self.call.ended:
                 continue
             if program.index >= len(program.steps):
                 self._completed(program)

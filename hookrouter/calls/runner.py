@@ -243,7 +243,8 @@ class Runner:
                 self._outside.tell(live, effect)
             case Push():
                 self._outside.push(live, effect)
-            case Announce():
+            case _:
+                assert isinstance(effect, Announce)
                 self._outside.announce(live, effect)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -14,7 +14,7 @@ from hookrouter.ari.events import Event, make_event
 from hookrouter.ari.operations import Request
 from hookrouter.ari.performing import Reply
 from hookrouter.calls.board import Board, Live
-from hookrouter.calls.call import Call, Outgoing
+from hookrouter.calls.call import Call, Outgoing, decode_call, encode_call
 from hookrouter.calls.effects import Announce, Push, Tell
 from hookrouter.calls.journal import Committed
 from hookrouter.calls.machine import Turn
@@ -326,6 +326,15 @@ async def test_a_call_that_is_taken_up_hears_of_its_own_and_is_asked_nothing(hal
     assert await hall.settled() == []
 
 
+async def test_a_timer_of_a_call_that_was_read_back_may_be_called_off_before_it_is_set(hall: Hall) -> None:
+    """What was found out about it came first."""
+    live = hall.begin("1", {"action": "pause", "seconds": 60})
+    again = hall.runner.take_up(decode_call(encode_call(live.call)), ROUTE)
+    hall.runner.turn(again, lambda turn: turn.inject(decode_answer(b'[{"action": "ring"}]')))
+    assert not again.timers
+    assert await hall.settled() == ["channels.ring"]
+
+
 async def test_a_timer_that_is_set_again_comes_due_once(hall: Hall) -> None:
     """After a restart all timers are set as they were; what is called off does not come."""
     live = hall.begin("1", {"action": "pause", "seconds": 60})
@@ -360,8 +369,10 @@ async def test_a_router_that_stops_leaves_every_call_where_it_is(hall: Hall) -> 
     await hall.settled()
     pausing = hall.begin("2", {"action": "pause", "seconds": 0})
     await hall.runner.stop()
-    hall.runner.turn(live, lambda turn: turn.inject(decode_answer(b'[{"action": "ring"}]')))
+    now = b'[{"action": "pause", "seconds": 0, "wait": false}, {"action": "ring"}]'
+    hall.runner.turn(live, lambda turn: turn.inject(decode_answer(now)))
     assert await hall.settled() == []
+    assert [p.kind for p in live.call.programs.values()] == ["main", "detached"]
     assert [pending.operation for pending in live.call.requests.values()] == ["channels.ring"]
     assert live.call.in_flight
     assert pausing.call.programs
