@@ -130,12 +130,12 @@ class Resumer:
         """`left`: whose end has come already, and waits."""
         call = live.call
         away = live.away and call.id in channels
+        asked = {id for pending in call.requests.values() for id in pending.params.values() if isinstance(id, str)}
+        self._resume(live)  # first: what follows from the rest is not sent again with what was under way
         if not call.ended and call.id not in present and not away and not call.channelless:
-            self._resume(live)
             if call.id not in left:
                 self._end(live, "")
             return
-        asked = {id for pending in call.requests.values() for id in pending.params.values() if isinstance(id, str)}
         for id, kind in list(call.owned.items()):
             if kind not in ("leg", "snoop"):
                 continue
@@ -147,7 +147,6 @@ class Resumer:
                     call.asterisk, "ChannelDestroyed", {"id": id}, call.app, id, cause=0, cause_txt="Unknown"
                 )
                 self._flow.on_event(gone)
-        self._resume(live)
 
     def _resume(self, live: Live) -> None:
         restarted = live.call.key in self._fresh
