@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.table import URL, Table
 
+from hookrouter.actions.decode import decode_answer
 from hookrouter.actions.vocabulary import VERBS
 from hookrouter.facts import CallFinished, FallbackTaken, LateAnswer
 from hookrouter.routing.endpoint import Endpoint, Fallback
@@ -305,6 +306,9 @@ EXAMPLES = [json.loads(example) for verb in VERBS for example in verb.examples]
 INPUTS = st.one_of(
     st.tuples(st.just("reply"), st.sampled_from([0, 200, 201, 204, 404, 409, 500])),
     st.tuples(st.just("answer"), st.lists(st.sampled_from(EXAMPLES), max_size=3)),
+    st.tuples(st.just("mixed"), st.tuples(st.sampled_from(["append", "parallel"]), st.sampled_from(EXAMPLES))),
+    st.tuples(st.just("inject"), st.sampled_from(EXAMPLES)),
+    st.tuples(st.just("signal"), st.sampled_from(["started", "ended", "claim", "connect", "release", "gone", "caller gone"])),
     st.tuples(st.just("unanswered"), st.just(None)),
     st.tuples(st.just("press"), st.sampled_from("0123456789*#")),
     st.tuples(st.just("later"), st.floats(0, 40)),
@@ -324,6 +328,13 @@ def play(table: Table, what: str, value: Any) -> None:
         table.reply(status=value, body={"value": "x", "message": "m", "media": "sound:x"}, fate="unknown" if value == 0 else "replied")
     elif what == "answer" and call.in_flight:
         table.answer(value)
+    elif what == "mixed" and call.in_flight:
+        table.answer({"actions": [value[1]], "mode": value[0], "whenDone": "hangup"})
+    elif what == "inject":
+        table.turn("inject", decode_answer(json.dumps([value]).encode()))
+    elif what == "signal" and not call.ended:
+        told = {"agent": "9", "bridge": "b", "state": "{}", "call": "9"}
+        table.turn("on_signal", value, told)
     elif what == "unanswered" and call.in_flight:
         table.unanswered()
     elif what == "press":
@@ -351,6 +362,25 @@ def owned_event(table: Table, what: str, value: str) -> None:
         table.happen(value, "", recording={"name": id, "duration": 3})
 
 
+def nobody_stands_still(table: Table) -> None:
+    """Every program runs, waits for an answer that is to come, or is over; and a call that only waits has an end of it."""
+    call = table.call
+    waited_for = {out.id for out in call.outbox}
+    for program in call.programs.values():
+        waits = program.waiting in waited_for
+        assert program.run is not None or waits or program.left or program.kind == "filler"
+        if program.kind == "child":
+            assert call.programs[program.parent].run is not None
+    for key in call.timers:
+        owner, _, _ = key.partition(":")
+        assert not owner or call.programs[owner].run is not None
+    for pending in call.requests.values():
+        assert not pending.program or call.programs[pending.program].run is not None
+    assert bool(call.in_flight) is bool(call.outbox)
+    if not (call.ended or call.outbox or any(program.run for program in call.programs.values())):
+        assert ":idle" in call.timers
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(EXAMPLES), min_size=1, max_size=4), st.lists(INPUTS, max_size=25))
 def test_whatever_happens_nothing_breaks_and_nothing_is_left(actions: list[Any], inputs: list[tuple[str, Any]]) -> None:
@@ -360,6 +390,7 @@ def test_whatever_happens_nothing_breaks_and_nothing_is_left(actions: list[Any],
         if table.gone:
             break
         play(table, what, value)
+        nobody_stands_still(table)
     if not table.gone:
         table.finish()
     assert sum(isinstance(fact, CallFinished) for fact in table.facts) == 1

@@ -194,3 +194,75 @@ def test_when_done_means_nothing_without_a_call() -> None:
     table.settle()
     assert table.gone
     assert table.operations == ["deviceStates.update"]
+
+
+def test_what_goes_on_beside_is_over_when_it_is() -> None:
+    """It ends nothing, and its result is told without anybody waiting for the answer."""
+    table = Table().start([READ | {"wait": False}, PAUSE])
+    table.reply("channels.getChannelVar", 200, {"value": "1"})
+    assert table.types[-1] == "VariableRead"
+    assert [program.kind for program in table.call.programs.values()] == ["main"]
+    table.later(5)
+    assert table.outcomes() == [("getVariable", "done"), ("pause", "done")]
+    table.finish()
+
+
+def test_a_screening_that_fails_lets_the_callee_go() -> None:
+    """Nobody is joined with somebody who was not asked; the failure is the callee's, not the program's."""
+    table, leg = screened({"action": "play", "media": "sound:x"})
+    table.reply("channels.playWithId", 500)
+    assert table.asked[-1].operation == "channels.hangup"
+    assert table.asked[-1].params["channelId"] == leg
+    assert "ActionFailed" not in table.types
+    table.finish()
+
+
+def test_a_prompt_that_was_typed_over_before_it_began_is_not_played() -> None:
+    """Keys typed ahead count, and nobody has to hear what they know."""
+    table = Table(events=frozenset({"StasisStart"})).start([PAUSE, {"action": "gather", "prompt": "sound:x", "maxDigits": 1}])
+    table.press("7")
+    table.later(5)
+    assert (table.types[-1], table.data()["digits"]) == ("DigitsCollected", "7")
+    assert "channels.playWithId" not in table.operations
+    table.finish()
+
+
+def test_a_transfer_goes_on_with_the_conversation_that_it_replaces() -> None:
+    """The callee's phone asked for it: the caller stays in the bridge and is not hung up on the way."""
+    table = Table(up=True).start([{"action": "dial", "to": "PJSIP/a"}])
+    leg = next(iter(table.call.owned))
+    table.settle()
+    table.happen("StasisStart", leg)
+    table.settle()
+    bridge = next(id for id, kind in table.call.owned.items() if kind == "bridge")
+    for channel in ("1", leg):
+        table.happen("ChannelEnteredBridge", channel, bridge={"id": bridge})
+    table.turn("inject", decode_answer(b'[{"action": "transfer", "to": "PJSIP/b", "mode": "attended"}]'))
+    assert bridge in table.call.owned
+    assert "bridges.destroy" not in table.operations
+    assert leg not in [p.params.get("channelId") for p in table.asked if p.operation == "channels.hangup"]
+    table.finish()
+
+
+def test_a_recording_that_could_not_begin_because_the_caller_had_gone() -> None:
+    """The call has ended by the time that one knows: nothing is missed, and nothing has failed."""
+    table = Table(up=True).start([{"action": "record", "name": "voice"}])
+    table.reply("channels.record", 404)
+    table.hangup()
+    table.reply("channels.get", 404)
+    table.later(1)
+    assert not table.missing
+    table.finish()
+    assert "ActionFailed" not in table.types
+
+
+def test_what_does_not_say_that_it_is_over_is_stopped_a_while_after_the_call() -> None:
+    """The last resort: a call that has ended is forgotten, whatever its actions still wait for."""
+    table = Table(up=True).start([{"action": "record", "name": "voice"}])
+    table.reply("channels.record", 201)
+    table.hangup()
+    assert ":closing" in table.call.timers
+    table.turn("on_timer", ":closing")
+    assert not table.call.programs
+    assert table.outcomes() == [("record", "stopped")]
+    table.finish()
