@@ -197,6 +197,16 @@ async def test_all_calls_end_with_asterisk(router: Router) -> None:
     assert len([one for one in router.endpoints.told if one[0] == "StasisEnd"]) == 2
 
 
+async def test_an_event_of_no_call_does_not_end_with_asterisk(router: Router) -> None:
+    """It is none: what its answer asks for is still done."""
+    call = Call(key="main/e", id="e", asterisk="main", app="ivr", route="ivr", started_at=0.0, channelless=True)
+    live = router.runner.take_up(call, router.flow.table.by_name("ivr"))
+    await router.connects(restarted=True)
+    assert call.end_reason == "done"
+    assert router.endpoints.told == []
+    assert live not in list(router.board)
+
+
 async def test_a_call_that_is_lent_to_the_dialplan_is_not_missed(router: Router) -> None:
     """It is not in the app, and it is there; when it is not there any more, it has ended."""
     live = await router.begins("1", {"action": "dialplan", "context": "subs"}, PAUSE)

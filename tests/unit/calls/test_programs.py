@@ -266,3 +266,30 @@ def test_what_does_not_say_that_it_is_over_is_stopped_a_while_after_the_call() -
     assert not table.call.programs
     assert table.outcomes() == [("record", "stopped")]
     table.finish()
+
+
+def test_who_took_the_caller_is_told_beside_the_program() -> None:
+    """`CallerTaken` goes to the owner while agent and caller are being joined; nothing waits for its answer."""
+    table = Table(up=True)
+    room = "hr-queue-app-support"
+    table.others.rooms[room] = [Member("9", "9", 900.0, {"priority": 0, "claimed": False})]
+    table.start([{"action": "dequeue", "queue": "support"}])
+    assert [(signal.target, signal.name) for signal in table.signals] == [("9", "claim")]
+    table.turn("on_signal", "claimed", {"call": "9", "ok": True, "state": '{"n": 1}', "caller": "0301", "waitSeconds": 7.5})
+    assert (table.types[-1], table.data()["call"], table.data()["state"]) == ("CallerTaken", "9", {"n": 1})
+    assert table.operations[-1] == "bridges.createWithId"
+    table.finish()
+
+
+def test_a_child_is_one_of_its_name_and_may_be_called_off_before_it_begins() -> None:
+    """The second takes the place of the first; one that was called off does nothing, and is told to nobody."""
+    table = Table().start([PAUSE])
+    turn = Turn(table.call, table.route, table.others, table.now, Doer)
+    do = Doer(turn, next(iter(table.call.programs.values())))
+    do.spawn([b'{"action":"ring"}'], "sound")
+    do.spawn([b'{"action":"moh"}'], "sound")
+    do.spawn([b'{"action":"silence"}'], "other")
+    do.kill("other")
+    assert (do.running("sound"), do.running("other")) == (True, False)
+    turn.inject(decode_answer(b"{}"))
+    assert [pending.operation for pending in table.call.requests.values()] == ["channels.startMoh"]
