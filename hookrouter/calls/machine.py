@@ -348,6 +348,13 @@ class Turn(Programs):
                 return True
         return False
 
+    def _all_left(self) -> bool:
+        """Whether each of the programs has given the call away, which is here all the same."""
+        for program in self.call.programs.values():  # noqa: SIM110  on the path of every event
+            if not program.left:
+                return False
+        return True
+
     def _look_after_leaving(self, reply: Reply) -> None:
         """A leaving action was taken and no StasisEnd has come: was its event lost, or does it take its time?"""
         if self.call.ended:
@@ -395,7 +402,7 @@ class Turn(Programs):
             self.effects.append(Send(call.outbox[0]))
             if self.route.while_waiting and not (call.ended or call.channelless):
                 self.arm(":filler", FILLER_DELAY)
-        idle = not (call.ended or call.outbox) and all(program.left for program in call.programs.values())
+        idle = not (call.ended or call.outbox) and (not call.programs or self._all_left())
         if idle and call.channelless:
             self._end("done")
         elif idle and ":idle" not in call.timers:

@@ -85,8 +85,9 @@ class Programs(Outbox):
         self._remove(program)
 
     def _drop_fillers(self) -> None:
-        for program in self._find_all("filler"):
-            self._drop(program)
+        if self.call.programs:
+            for program in self._find_all("filler"):
+                self._drop(program)
 
     def _undo_filler(self, program: Program) -> None:
         for other in [
@@ -104,18 +105,21 @@ class Programs(Outbox):
 
     def _release(self, program: Program) -> None:
         """Lets go of what the running action holds: timers, children; its requests and questions are nobody's now."""
-        prefix = f"{program.id}:"
-        for key in [key for key in self.call.timers if key.startswith(prefix)]:
-            self.disarm(key)
-        for pending in self.call.requests.values():
-            if pending.program == program.id:
+        call, id = self.call, program.id
+        if call.timers:
+            prefix = f"{id}:"
+            for key in [key for key in call.timers if key.startswith(prefix)]:
+                self.disarm(key)
+        for pending in call.requests.values():
+            if pending.program == id:
                 pending.program = ""
-        for out in self.call.outbox:
-            if out.ask and out.program == program.id:
+        for out in call.outbox:
+            if out.ask and out.program == id:
                 out.program = ""
         program.doubt = None
-        for child in [p for p in self._find_all("child") if p.parent == program.id]:
-            self._drop(child)
+        if len(call.programs) > 1:
+            for child in [p for p in call.programs.values() if p.parent == id and p.kind == "child"]:
+                self._drop(child)
 
     def _drain(self) -> None:
         while self._ready:
