@@ -20,7 +20,7 @@ import msgspec
 
 from hookrouter.actions.base import OURS
 from hookrouter.ari.client import AriClient, Connected
-from hookrouter.ari.events import Event, event_id, make_event
+from hookrouter.ari.events import Event, entered_app, event_id, make_event
 from hookrouter.ari.operations import Request
 from hookrouter.calls.board import Board, Live
 from hookrouter.calls.machine import Turn
@@ -139,7 +139,7 @@ class Resumer:
         for id, kind in list(call.owned.items()):
             if kind not in ("leg", "snoop"):
                 continue
-            if kind == "leg" and id in present and _in_app(channels.get(id)):
+            if kind == "leg" and id in present and entered_app(channels.get(id)):
                 began = inferred(call.asterisk, "StasisStart", channels[id], call.app, id)
                 self._runner.turn(live, partial(Turn.look, event=began))
             elif id not in channels and id not in left and id not in asked:
@@ -168,7 +168,7 @@ class Resumer:
                 if id.startswith(OURS) and (client.name, id) not in self._flow.announced:
                     away.append(Request("channels.hangup", {"channelId": id}))
                     continue
-                if not _in_app(channels[id]):
+                if not entered_app(channels[id]):
                     continue
                 began = _began(client.name, channels[id], name)
                 route = self._flow.table.owner(client.name, began.head, began.raw)
@@ -190,11 +190,6 @@ class Resumer:
 
     def _of_our_app(self, id: str, apps: dict[str, _App]) -> bool:
         return any(id in app.bridge_ids for app in apps.values())
-
-
-def _in_app(channel: Mapping[str, Any] | None) -> bool:
-    """Whether it has entered: Asterisk counts one that we have called to the app while it rings, and its far half, too."""
-    return channel is not None and (channel.get("dialplan") or {}).get("app_name") == "Stasis"
 
 
 def _began(asterisk: str, channel: Mapping[str, Any], app: str) -> Event:

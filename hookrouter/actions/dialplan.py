@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from hookrouter.actions.base import Action, Do, Reply, Run, fail_with
-from hookrouter.ari.events import Event
+from hookrouter.ari.events import Event, entered_app
 
 
 class Dialplan(Action, frozen=True, tag="dialplan"):
@@ -69,7 +69,8 @@ class DialplanRun(Run, tag="dialplan"):
                 self.away = False
                 fail_with(do, reply, "dialplan")
         elif name == "where":
-            if self.away and _in_app(reply, do.call.app):
+            found = msgspec.json.decode(reply.body, type=dict[str, Any]) if reply.status == 200 else None
+            if self.away and entered_app(found) == do.call.app:
                 self.away = False
                 self._read(do)
         else:
@@ -96,10 +97,3 @@ class DialplanRun(Run, tag="dialplan"):
     def on_resume(self, do: Do) -> None:
         if self.away:  # it may have come back while nobody listened
             do.request("channels.get", "where", channelId=do.channel)
-
-
-def _in_app(reply: Reply, app: str) -> bool:
-    if reply.status != 200:
-        return False
-    place = msgspec.json.decode(reply.body, type=dict[str, Any]).get("dialplan") or {}
-    return place.get("app_name") == "Stasis" and str(place.get("app_data", "")).partition(",")[0] == app

@@ -7,6 +7,7 @@ Source: Asterisk's rest-api/api-docs/events.json; unknown event types and fields
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -145,3 +146,11 @@ def rfc3339(timestamp: str) -> str:
     if len(timestamp) > 5 and timestamp[-5] in "+-" and timestamp[-3] != ":":
         return f"{timestamp[:-2]}:{timestamp[-2:]}"
     return timestamp
+
+
+def entered_app(channel: Mapping[str, Any] | None) -> str:
+    """The app that a channel (as `GET /channels` has it) is in, or "": Asterisk counts a channel to an app as soon as
+    the app has called it, while it rings, and the far half of a Local channel, too.
+    """
+    place = (channel or {}).get("dialplan") or {}
+    return str(place.get("app_data", "")).partition(",")[0] if place.get("app_name") == "Stasis" else ""

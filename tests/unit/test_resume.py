@@ -48,7 +48,10 @@ class Asterisk:
         self.asked: list[Request] = []
 
     def put(self, id: str, **more: Any) -> None:
-        self.there[id] = {"id": id, "name": f"PJSIP/{id}", "state": "Up", "creationtime": "t", **more}
+        place = {"app_name": "Stasis", "app_data": "ivr"}
+        self.there[id] = {
+            "id": id, "name": f"PJSIP/{id}", "state": "Up", "creationtime": "t", "dialplan": place, **more
+        }  # fmt: skip
 
     async def perform(self, request: Request, **more: Any) -> Reply:
         await asyncio.sleep(0)

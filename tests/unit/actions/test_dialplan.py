@@ -47,10 +47,15 @@ def test_the_call_goes_into_the_dialplan_and_comes_back_with_its_variables() -> 
 
 
 def test_a_hangup_in_the_dialplan_ends_the_call() -> None:
-    """The channel was subscribed to."""
+    """The channel was subscribed to; its StasisEnd is inferred."""
     table = away()
     assert asked(table, "applications.subscribe") == [{"applicationName": "app", "eventSource": ["channel:1"]}]
     table.happen("ChannelDestroyed", cause=16)
+    table.settle()
+    table.later(1)
+    assert table.missing
+    table.infer_end()
+    table.answer([])
     table.settle()
     assert table.gone
     assert [fact.reason for fact in table.facts if isinstance(fact, CallFinished)] == ["hangup"]
