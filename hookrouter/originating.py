@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from hookrouter.actions.base import state_fault
 from hookrouter.actions.decode import decode_steps
 from hookrouter.actions.faults import field_faults
 from hookrouter.actions.originate import own_id
@@ -76,6 +77,8 @@ async def originate(
     if route is None or route.mode != "control":
         known = ", ".join(found.name for found in routes.routes if found.mode == "control")
         raise AnswerRefused([Fault("/route", f"name the control route that owns the call; known: {known}")])
+    if faults := [Fault(*fault) for fault in state_fault(wanted.state)]:
+        raise AnswerRefused(faults)
     steps = () if isinstance(wanted.actions, msgspec.UnsetType) else decode_steps(bytes(wanted.actions), "/actions")
     channel = own_id(wanted.id or secrets.token_hex(8))
     made = {"id": channel, "asterisk": name, "route": route.name}
@@ -94,6 +97,8 @@ async def originate(
     if wanted.variables:
         params["variables"] = wanted.variables
     reply = await client.perform(Request("channels.originateWithId", params))
+    if reply.fate == "unknown":  # the call may come
+        raise ValueError(f"Asterisk did not say whether it calls {wanted.to}: GET /v1/calls/{channel} shows it if it does")
     if reply.status == 409:  # it was asked for before a restart, or by somebody else: Asterisk has a channel of this id
         return made | {"already": True}
     if not 200 <= reply.status < 300:

@@ -25,6 +25,9 @@ OURS = "hr-"
 LEG = "hookrouter-leg"
 """The Stasis argument of a leg: it belongs to a call, and is none."""
 
+MAX_STATE_BYTES = 16 * 1024
+"""How much JSON a call's state may be."""
+
 
 class Steps(list[bytes]):
     """A nested list of actions, each as its raw JSON; decoded and checked together with the answer that holds it."""
@@ -79,6 +82,12 @@ class Prompt(Steps):
     def schema(cls) -> dict[str, Any]:
         media = {"type": "string", "minLength": 1}
         return {"anyOf": [media, {"type": "array", "items": media, "minItems": 1}, super().schema()]}
+
+
+def state_fault(state: msgspec.Raw | msgspec.UnsetType) -> Iterator[tuple[str, str]]:
+    """What is wrong with a call's new state, with its place in what holds it."""
+    if not isinstance(state, msgspec.UnsetType) and len(bytes(state)) > MAX_STATE_BYTES:
+        yield "/state", f"{len(bytes(state))} bytes of JSON; a state may have {MAX_STATE_BYTES}"
 
 
 class Step(msgspec.Struct, frozen=True):

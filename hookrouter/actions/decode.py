@@ -15,9 +15,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from hookrouter.actions.base import Action, Step, Steps
+from hookrouter.actions.base import Action, Step, Steps, state_fault
 from hookrouter.actions.faults import OWN_FIELDS, action_faults, answer_faults, text_fault, value_fault
-from hookrouter.actions.function import MAX_STATE_BYTES
 from hookrouter.actions.operation import OperationAction
 from hookrouter.actions.vocabulary import INTERNAL, VERBS
 from hookrouter.errors import AnswerRefused, Fault
@@ -208,8 +207,7 @@ def _decode_whole(body: bytes) -> Answer:
     except AnswerRefused as refused:
         faults.extend(refused.faults)
     state = None if isinstance(found.state, msgspec.UnsetType) else bytes(found.state)
-    if state is not None and len(state) > MAX_STATE_BYTES:
-        faults.append(Fault("/state", f"{len(state)} bytes of JSON; a state may have {MAX_STATE_BYTES}"))
+    faults.extend(Fault(*fault) for fault in state_fault(found.state))
     if faults:
         raise AnswerRefused(faults)
     return Answer(steps, state, found.mode, found.when_done)

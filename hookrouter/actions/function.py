@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
 
-from hookrouter.actions.base import Action, Do, RequestAction, Run
-
-MAX_STATE_BYTES = 16 * 1024
+from hookrouter.actions.base import Action, Do, RequestAction, Run, state_fault
 
 
 class Fetch(Action, frozen=True, tag="fetch"):
@@ -39,6 +38,9 @@ class SetState(Action, frozen=True, tag="setState"):
     state: Annotated[msgspec.Raw, Meta(description="Any JSON, at most 16 KiB.", extra_json_schema={})]
     group: ClassVar[str] = "function"
     examples: ClassVar[tuple[str, ...]] = ('{"action": "setState", "state": {"menu": "main"}}',)
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        return state_fault(self.state)
 
     def run(self) -> Run:
         return SetStateRun()

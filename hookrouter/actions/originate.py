@@ -6,12 +6,13 @@ Complete when it is answered or has failed, and then this call knows no more of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
 
-from hookrouter.actions.base import Action, Do, Reply, Run, Steps, error_message
+from hookrouter.actions.base import Action, Do, Reply, Run, Steps, error_message, state_fault
 from hookrouter.actions.dial import _DIALSTATUS, Endpoint, status_of
 from hookrouter.ari.events import Event
 
@@ -49,6 +50,9 @@ class Originate(Action, frozen=True, tag="originate"):
     examples: ClassVar[tuple[str, ...]] = (
         '{"action": "originate", "to": "PJSIP/alice", "id": "callback-4711", "wait": false}',
     )
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        return state_fault(self.state)
 
     def run(self) -> Run:
         return OriginateRun()

@@ -10,7 +10,7 @@ from typing import Any
 from hookrouter.actions.base import Member
 from hookrouter.ari.events import Head
 from hookrouter.calls.call import Call
-from hookrouter.calls.effects import Effect
+from hookrouter.calls.effects import Perform, Send
 
 
 class Live:
@@ -22,7 +22,7 @@ class Live:
         self.call = call
         self.route = route
         self.timers: dict[str, asyncio.TimerHandle] = {}
-        self.queue: deque[Effect] = deque()  # effects that wait for the disk, in order
+        self.queue: deque[Perform | Send] = deque()  # effects that wait for the disk, in order
         self.unsaved: set[str] = set()  # events that are to be delivered, and not yet on disk
 
     @property

@@ -2,6 +2,8 @@
 
 Rules:
 - One input at a time per call, in the turn of the loop in which it comes; nothing here awaits between input and state.
+- What is only to be kept (a copy for a notify route, a call that is expected) goes into the same write as the state that
+  it follows from: both are there after a crash, or neither.
 - What is not harmless to repeat is done only after the state that knows of it is on disk. What is harmless may go first,
   but never before what the same call asked for earlier. To deliver an event that is on disk is harmless: it has one id.
 - Writes wait for those of others where nobody on the line waits for them: the call has ended, or the event is one that
@@ -179,7 +181,7 @@ class Runner:
 
     def _carry_out(self, live: Live, effects: list[Effect]) -> None:
         signals: list[Signal] = []
-        outside: list[Effect] = []
+        outside: list[Perform | Send] = []
         missing = False
         for effect in effects:
             match effect:
@@ -198,10 +200,16 @@ class Runner:
                     signals.append(effect)
                 case Missing():
                     missing = True
+                case Tell():
+                    self._outside.tell(live, effect)
+                case Push():
+                    self._outside.push(live, effect)
+                case Announce():
+                    self._outside.announce(live, effect)
                 case Gone():
                     self._journal.drop_call(live.call.key)
                     self.board.remove(live)
-                case _:
+                case Perform() | Send():
                     outside.append(effect)
         call = live.call
         if call.key in self.board.calls:
@@ -213,7 +221,7 @@ class Runner:
         if missing:
             self._outside.missing(live)
 
-    def _queue(self, live: Live, effects: list[Effect]) -> None:
+    def _queue(self, live: Live, effects: list[Perform | Send]) -> None:
         if not live.queue:
             first = next((index for index, effect in enumerate(effects) if not _harmless(live, effect)), len(effects))
             for effect in effects[:first]:
@@ -231,21 +239,13 @@ class Runner:
         within = _WRITTEN_WITHIN if live.call.ended else min(map(_patience, effects))
         self._journal.committed(on_disk, within=within)
 
-    def _do(self, live: Live, effect: Effect) -> None:
+    def _do(self, live: Live, effect: Perform | Send) -> None:
         if self.stopping:
             return
-        match effect:
-            case Perform():
-                self._spawn(self._perform(live, effect))
-            case Send():
-                self._spawn(self._send(live, effect.outgoing))
-            case Tell():
-                self._outside.tell(live, effect)
-            case Push():
-                self._outside.push(live, effect)
-            case _:
-                assert isinstance(effect, Announce)
-                self._outside.announce(live, effect)
+        if isinstance(effect, Perform):
+            self._spawn(self._perform(live, effect))
+        else:
+            self._spawn(self._send(live, effect.outgoing))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -303,12 +303,12 @@ class Runner:
             self.turn(target, lambda turn: turn.on_signal(signal.name, signal.data))
 
 
-def _patience(effect: Effect) -> float:
+def _patience(effect: Perform | Send) -> float:
     """How many seconds it may wait for somebody else's write."""
     return _TOLD_WITHIN if isinstance(effect, Send) and effect.outgoing.type in _TELLING else 0.0
 
 
-def _harmless(live: Live, effect: Effect) -> bool:
+def _harmless(live: Live, effect: Perform | Send) -> bool:
     """Whether doing it again after a crash changes nothing."""
     if isinstance(effect, Send):
         return effect.outgoing.id not in live.unsaved

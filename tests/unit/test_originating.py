@@ -103,6 +103,14 @@ async def test_a_call_that_asterisk_refuses_is_not_waited_for(status: int) -> No
     assert office.flow.announced == {}
 
 
+async def test_a_call_that_may_come_is_waited_for() -> None:
+    """Nobody knows whether it was asked for; if it comes, its actions run."""
+    office = Office(Reply(0, b"no reply", "unknown"))
+    with pytest.raises(ValueError, match="GET /v1/calls/hr-call-order-1"):
+        await office.call(to="PJSIP/alice", route="ivr", id="order-1")
+    assert [channel for _, channel in office.flow.announced] == [office.main.asked[0].params["channelId"]]
+
+
 @pytest.mark.parametrize(
     ("body", "fault"),
     [
@@ -113,6 +121,7 @@ async def test_a_call_that_asterisk_refuses_is_not_waited_for(status: int) -> No
         pytest.param({"to": "PJSIP/a", "actions": [{"action": "plya"}]}, "/actions/0/action", id="an action"),
         pytest.param({"to": "", "timeout": 0}, "/to", id="a field"),
         pytest.param({"to": "PJSIP/a", "id": "a.b"}, "/id", id="an id"),
+        pytest.param({"to": "PJSIP/a", "route": "ivr", "state": "x" * 17_000}, "/state: 17002 bytes", id="a state"),
     ],
 )
 async def test_a_fault_is_said_before_anybody_is_called(body: Any, fault: str) -> None:

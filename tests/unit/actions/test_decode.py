@@ -128,7 +128,10 @@ def test_limits_hold() -> None:
     """256 KiB, 64 levels, 16 KiB of state, 1,000 actions."""
     assert "262144" in faults(b"[" + b" " * 262_200 + b"]")[0]
     assert "at most 1000" in faults([{"action": "answer"}] * 1001)[0]
-    assert "16384" in faults({"state": "x" * 17_000})[0]
+    large = "x" * 17_000
+    assert "16384" in faults({"state": large})[0]
+    assert faults([{"action": "setState", "state": large}])[0].startswith("/0/state: 17002 bytes")
+    assert faults([{"action": "originate", "to": "PJSIP/a", "state": large}])[0].startswith("/0/state: 17002 bytes")
     deep: Any = {"action": "answer"}
     for _ in range(40):
         deep = {"action": "answer", "onError": [deep]}

@@ -316,6 +316,17 @@ async def test_what_a_call_says_to_others_goes_out_in_its_order(hall: Hall) -> N
     assert "tell CallEnded" in hall.world.did
 
 
+async def test_what_is_only_to_be_kept_goes_into_the_write_of_the_state_it_follows_from() -> None:
+    """A crash before the write undoes both, one after it neither: no notification is lost between two writes."""
+    bench = Bench()
+    bench.disk.write()
+    await bench.settled()
+    steps = [{"action": "notify", "route": "crm", "body": {}}, {"action": "pause", "seconds": 60}]
+    bench.runner.turn(bench.live, lambda turn: turn.inject(decode_answer(json.dumps(steps).encode(), "application/json")))
+    assert bench.world.did == ["push crm"]
+    await bench.runner.stop()
+
+
 async def test_a_call_that_is_taken_up_hears_of_its_own_and_is_asked_nothing(hall: Hall) -> None:
     """Read from the journal, it waits until Asterisk has been asked what is still there."""
     call = Call(key="main/1", id="1", asterisk="main", app="ivr", route="ivr", started_at=0.0, owned={"b": "bridge"})
