@@ -98,7 +98,9 @@ async def originate(
         params["variables"] = wanted.variables
     reply = await client.perform(Request("channels.originateWithId", params))
     if reply.fate == "unknown":  # the call may come
-        raise ValueError(f"Asterisk did not say whether it calls {wanted.to}: GET /v1/calls/{channel} shows it if it does")
+        raise ValueError(
+            f"Asterisk did not say whether it calls {wanted.to}: GET /v1/calls/{channel} shows it if it does"
+        )
     if reply.status == 409:  # it was asked for before a restart, or by somebody else: Asterisk has a channel of this id
         return made | {"already": True}
     if not 200 <= reply.status < 300:
