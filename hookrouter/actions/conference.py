@@ -1,8 +1,9 @@
 """conference: a room with rules: who starts it, who ends it, how many may come, what is heard meanwhile.
 
-Rules: while nobody who may start it (`startOnEnter`) is in, those who wait hear music and are not joined; when the last
-of those with `endOnExit` leaves, all others leave too. Who is in is known from the members' own runs, so a restart
-forgets nobody. The recording, where one is asked for, is one file of the whole room.
+Rules: while nobody who may start it (`startOnEnter`) has come, those who wait hear music and are not joined; when one with
+`endOnExit` leaves, all others leave too. Who is in is known from the members' own runs, so a restart forgets nobody. The
+recording is one file of the whole room: it begins with the first member who asks for one; when they leave, another member
+who asks for one takes charge of it, and with the last of these it ends and is told.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from msgspec import Meta
 from hookrouter.actions.base import Action, Do, Member, Reply, Run, error_message
 from hookrouter.actions.bridge import room_id
 from hookrouter.actions.play import Digits
-from hookrouter.actions.record import recording_url
+from hookrouter.actions.record import BridgeRecordingRun, keep_recording
 from hookrouter.ari.events import Event
 
 _ENTER_TIMEOUT = 8.0
@@ -34,7 +35,13 @@ class Conference(Action, frozen=True, tag="conference"):
     beep: Annotated[bool, Meta(description="A tone when this one comes and goes.")] = False
     moh: Annotated[str, Meta(description="Music class while it has not started.")] | None = None
     max_members: Annotated[int, Meta(ge=1, le=1000, description="One more is refused: reason `full`.")] | None = None
-    record: Annotated[bool | str, Meta(description="Records the room; a string is the recording's name.")] = False
+    record: Annotated[
+        bool | str,
+        Meta(
+            description="Records the room: one file, whoever asks for it, until the last of them leaves; a string is its "
+            "name."
+        ),
+    ] = False
     exit_on: Annotated[Digits, Meta(description="Keys that leave it.")] = ""
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 
@@ -52,7 +59,7 @@ class Conference(Action, frozen=True, tag="conference"):
         return ConferenceRun()
 
 
-class ConferenceRun(Run, tag="conference"):
+class ConferenceRun(BridgeRecordingRun, tag="conference"):
     """`phase`: `waiting` for the start, `joining`, `in`."""
 
     bridge: str = ""
@@ -61,13 +68,15 @@ class ConferenceRun(Run, tag="conference"):
     ends: bool = False
     joins: int = 0
     since: float = 0.0
-    recording: str = ""
+    records: bool = False
     most: int = 0
+    seconds: float = 0.0
 
     def room(self) -> tuple[str, dict[str, Any]] | None:
-        return (
-            (self.bridge, {"starts": self.starts, "ends": self.ends, "in": self.phase == "in"}) if self.phase else None
-        )
+        if not self.phase:
+            return None
+        return self.bridge, {"starts": self.starts, "in": self.phase == "in", "records": self.records,
+                             "recording": bool(self.recording)}  # fmt: skip
 
     def in_bridge(self, do: Do) -> tuple[str, ...]:
         return (do.channel,) if self.phase == "in" else ()
@@ -80,8 +89,8 @@ class ConferenceRun(Run, tag="conference"):
             do.finish({"reason": "full", "seconds": 0.0, "members": len(others)})
             return
         do.own("room", self.bridge)
-        self.starts, self.ends = action.start_on_enter, action.end_on_exit
-        started = any(member.data.get("starts") for member in others)
+        self.starts, self.ends, self.records = action.start_on_enter, action.end_on_exit, bool(action.record)
+        started = any(member.data.get("starts") or member.data.get("in") for member in others)
         if self.starts or started:
             self._create(do)
             if self.starts and not started:
@@ -112,27 +121,27 @@ class ConferenceRun(Run, tag="conference"):
         elif name in ("create", "add") and not good:
             self._release(do)
             do.fail("not_joined", f"the conference: {error_message(reply)}", reply.status)
-        elif name == "record" and not good:
-            do.disown(self.recording)
-            do.tell("ActionFailed", {"error": {"reason": "recording_failed", "message": error_message(reply)}})
-            self.recording = ""
+        elif name in ("record", "stored"):
+            self.recording_reply(name, reply, do)
 
     def on_event(self, event: Event, do: Do) -> None:
         head = event.head
         mine = head.channel is not None and head.channel.id == do.channel
-        if head.bridge is not None and head.bridge.id == self.bridge:
+        if head.recording is not None:
+            self.recording_event(event, do)
+        elif self.ending:
+            return
+        elif head.bridge is not None and head.bridge.id == self.bridge:
             self.most = max(self.most, len(head.bridge.channels))
             if head.type == "ChannelEnteredBridge" and mine and self.phase == "joining":
                 self._entered(do)
             elif head.type == "BridgeDestroyed" and self.phase == "in":
-                self._finish("ended", do)
+                self._leave("ended", do)
             elif head.type == "ChannelLeftBridge" and mine and self.phase == "in":
                 do.after(0.25, "left")  # a hangup takes the channel out first, and says so a moment later
         elif head.type == "ChannelDtmfReceived" and mine and head.digit and head.digit in do.action.exit_on:
             do.take_digits()
-            self._finish("exit", do)
-        elif head.type == "RecordingFinished" and head.recording and head.recording.name == self.recording:
-            self._recorded(head.recording.duration, do)
+            self._leave("exit", do)
 
     def _entered(self, do: Do) -> None:
         do.cancel("enter")
@@ -140,67 +149,74 @@ class ConferenceRun(Run, tag="conference"):
         action: Conference = do.action
         if action.beep:
             do.cast("bridges.play", bridgeId=self.bridge, media=["sound:beep"])
-        if action.record:
-            self.recording = (
-                action.record if isinstance(action.record, str) else do.new_id("recording").replace(";", "-")
-            )
-            do.own("call-recording", self.recording)
-            do.request(
-                "bridges.record", "record", bridgeId=self.bridge, name=self.recording, format="wav", ifExists="fail"
-            )
+        if action.record and not any(member.data.get("recording") for member in self._others(do)):
+            self.begin_recording(self.bridge, do)
 
     def on_signal(self, name: str, data: Mapping[str, Any], do: Do) -> None:
         if name == "started" and self.phase == "waiting":
             self._create(do)
-        elif name == "ended":
-            self._finish("ended", do)
+        elif name == "ended" and not self.ending:
+            self._leave("ended", do)
+        elif name == "recording" and data.get("bridge") == self.bridge and not self.recording:
+            self.recording = str(data["name"])
+            do.own("call-recording", self.recording)
 
     def on_timer(self, name: str, do: Do) -> None:
         if name == "left":
-            self._finish("left", do)
+            self._leave("left", do)
+        elif name == "file":
+            self.recording_timer(do)
         else:
             self._release(do)
             do.fail("not_joined", f"the call did not enter the conference within {_ENTER_TIMEOUT:g} s")
 
-    def _finish(self, reason: str, do: Do) -> None:
-        action: Conference = do.action
-        if self.phase == "in" and action.beep and self._others(do):
-            do.cast("bridges.play", bridgeId=self.bridge, media=["sound:beeperr"])
-        ended = self.ends and reason != "ended"
-        seconds = round(do.now - self.since, 3) if self.since else 0.0
-        if self.recording and not do.call.ended:
-            do.cast("recordings.stop", recordingName=self.recording)
-        self._release(do)
-        if ended:
-            do.signal(self.bridge, "ended")
-        if self.recording:
-            data = {"name": self.recording, "format": "wav", "duration": None}
-            do.tell("RecordingCompleted", data | {"url": recording_url(self.recording, do.call.asterisk)})
-            do.disown(self.recording)
-        do.finish({"reason": reason, "seconds": seconds, "members": self.most})
+    # ---- the end ----
 
-    def _recorded(self, duration: float | None, do: Do) -> None:
-        name, self.recording = self.recording, ""
-        do.disown(name)
-        data = {"name": name, "format": "wav", "duration": duration}
-        do.tell("RecordingCompleted", data | {"url": recording_url(name, do.call.asterisk)})
+    def _leave(self, reason: str, do: Do) -> None:
+        """Out of the room; the result waits for the recording's file, where it is this one that tells of it."""
+        if self.phase == "in" and do.action.beep and self._others(do):
+            do.cast("bridges.play", bridgeId=self.bridge, media=["sound:beeperr"])
+        self.ending = reason
+        self.seconds = round(do.now - self.since, 3) if self.since else 0.0
+        do.cancel("left")
+        self._hand_on_recording(do)
+        self._release(do)
+        if self.ends and reason != "ended":
+            do.signal(self.bridge, "ended")
+        self.end_recording(do)
+
+    def _hand_on_recording(self, do: Do) -> None:
+        """To another member who asks for it."""
+        heirs = [member for member in self._others(do) if member.data.get("records") and member.data.get("in")]
+        if self.recording and heirs and not self.ends:
+            do.signal(heirs[0].call, "recording", {"bridge": self.bridge, "name": self.recording})
+            self.leave_recording(do)
+
+    def complete(self, do: Do) -> None:
+        do.finish({"reason": self.ending, "seconds": self.seconds, "members": self.most})
 
     def _release(self, do: Do) -> None:
         if self.phase == "waiting" and not do.call.ended:
             do.cast("channels.stopMoh", channelId=do.channel)
         elif self.phase in ("joining", "in") and not do.call.ended:
             do.cast("bridges.removeChannel", bridgeId=self.bridge, channel=[do.channel])
-        others = self._others(do)
-        if self.phase in ("joining", "in") and not any(member.data.get("in") for member in others):
+        if self.phase in ("joining", "in") and not any(member.data.get("in") for member in self._others(do)):
             do.cast("bridges.destroy", bridgeId=self.bridge)
         self.phase = ""
         do.disown(self.bridge)
 
     def stop(self, do: Do) -> None:
-        ends = self.ends
+        if self.ending:  # only its file is waited for
+            keep_recording(self.recording, do)
+            return
+        self._hand_on_recording(do)
+        if self.recording:
+            do.cast("recordings.stop", recordingName=self.recording)
+            keep_recording(self.recording, do)
         self._release(do)
-        if ends:
+        if self.ends:
             do.signal(self.bridge, "ended")
 
     def on_hangup(self, do: Do) -> None:
-        self._finish("hangup", do)
+        if not self.ending:
+            self._leave("hangup", do)

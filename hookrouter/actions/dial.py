@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from hookrouter.actions.base import LEG, Action, Do, Outcome, Prompt, Reply, Run, Steps, error_message, fail_with
 from hookrouter.actions.play import MediaUri, asterisk_media
-from hookrouter.actions.record import recording_url
+from hookrouter.actions.record import BridgeRecordingRun, keep_recording
 from hookrouter.ari.events import Event
 
 BRIDGE_TYPE = "mixing,dtmf_events"
@@ -34,7 +34,6 @@ _DIALSTATUS: dict[str, Status] = {"BUSY": "busy", "NOANSWER": "noAnswer", "CONGE
                                   "CHANUNAVAIL": "unavailable", "CANCEL": "cancelled"}  # fmt: skip
 _RANK: tuple[Status, ...] = ("busy", "rejected", "noAnswer", "unavailable")
 _JOIN_TIMEOUT = 8.0
-_FILE_TIMEOUT = 3.0
 _HANGUP_GRACE = 0.5  # one who has just hung up cannot be joined, and their end is told a moment later
 
 
@@ -134,7 +133,7 @@ class LegState(msgspec.Struct):
     bridged: bool = False  # before it is answered, for its early media
 
 
-class DialRun(Run, tag="dial"):
+class DialRun(BridgeRecordingRun, tag="dial"):
     """`group`: which group rings now; `winner`: the leg that the caller talks to, or is to."""
 
     group: int = 0
@@ -144,9 +143,7 @@ class DialRun(Run, tag="dial"):
     bridge: str = ""
     joined_at: float = 0.0
     waiting: list[str] = []
-    recording: str = ""
     snoop: str = ""
-    ending: str = ""
     talked: float = 0.0
     last_cause: int = 0
     hushed: bool = False  # the caller hears no ringing any more: somebody has answered
@@ -218,9 +215,8 @@ class DialRun(Run, tag="dial"):
         elif what == "add" and not good:
             self.refused = error_message(reply)
             do.after(_HANGUP_GRACE, "join")
-        elif what == "record" and not good:
-            do.tell("ActionFailed", {"error": {"reason": "recording_failed", "message": error_message(reply)}})
-            self.recording = ""
+        elif what in ("record", "stored"):
+            self.recording_reply(what, reply, do)
 
     def _early(self, channel: str, do: Do) -> None:
         """The leg is in a bridge with the caller before it rings, so that its early media is heard."""
@@ -261,12 +257,8 @@ class DialRun(Run, tag="dial"):
             self._entered(channel, do)
         elif head.type == "BridgeDestroyed" and head.bridge and head.bridge.id == self.bridge and self.joined_at:
             self._over("ended", do)
-        elif (
-            head.recording is not None
-            and head.recording.name == self.recording
-            and event.type in ("RecordingFinished", "RecordingFailed")
-        ):
-            self._recorded(head.recording.duration, event.type == "RecordingFinished", do)
+        elif head.recording is not None:
+            self.recording_event(event, do)
 
     def _dialled(self, channel: str, dialstatus: str, do: Do) -> None:
         if dialstatus == "ANSWER":
@@ -354,12 +346,7 @@ class DialRun(Run, tag="dial"):
         if action.time_limit is not None:
             do.after(action.time_limit, "limit")
         if action.record:
-            self.recording = (
-                action.record if isinstance(action.record, str) else do.new_id("recording").replace(";", "-")
-            )
-            do.own("call-recording", self.recording)
-            do.request("bridges.record", "record", bridgeId=self.bridge, name=self.recording, format="wav",
-                       ifExists="fail")  # fmt: skip
+            self.begin_recording(self.bridge, do)
         if action.whisper:
             self.snoop = do.new_id("snoop")
             do.own("snoop", self.snoop)
@@ -392,8 +379,8 @@ class DialRun(Run, tag="dial"):
             do.fail("not_joined", self.refused or late)
         elif what == "limit":
             self._over("timeLimit", do)
-        else:  # the file is not closed
-            self._finish(do)
+        else:
+            self.recording_timer(do)
 
     # ---- the end ----
 
@@ -445,22 +432,9 @@ class DialRun(Run, tag="dial"):
         self.ending = ending or "nobody"
         self.talked = round(do.now - self.joined_at, 3) if self.joined_at else 0.0
         self._release(do)
-        if self.recording:
-            do.cast("recordings.stop", recordingName=self.recording)
-            do.after(_FILE_TIMEOUT, "file")
-        else:
-            self._finish(do)
+        self.end_recording(do)
 
-    def _recorded(self, duration: float | None, good: bool, do: Do) -> None:
-        name, self.recording = self.recording, ""
-        do.disown(name)
-        if good:
-            data = {"name": name, "format": "wav", "duration": duration, "url": recording_url(name, do.call.asterisk)}
-            do.tell("RecordingCompleted", data)
-        if self.ending:
-            self._finish(do)
-
-    def _finish(self, do: Do) -> None:
+    def complete(self, do: Do) -> None:
         endpoint = None
         if self.joined_at:
             endpoint, status = self.legs[self.winner].endpoint, "answered"
@@ -502,8 +476,7 @@ class DialRun(Run, tag="dial"):
         if (
             self.recording and not do.call.ended
         ):  # the file is told all the same, and where the talk goes on, is not closed yet
-            step = {"action": "~recording", "name": self.recording, "by": msgspec.Raw(do.raw), "wait": False}
-            do.beside(msgspec.json.encode(step))
+            keep_recording(self.recording, do)
         self._release(do)
 
     def on_hangup(self, do: Do) -> None:

@@ -26,6 +26,7 @@ Name = Annotated[
     str, Meta(min_length=1, max_length=100, description="The queue's name: yours, it is there when it is used.")
 ]
 _JOIN_TIMEOUT = 8.0
+_GONE_DELAY = 0.25  # seconds in which a hangup is known, when a request has failed because of it
 
 
 def queue_room(app: str, name: str) -> str:
@@ -114,11 +115,14 @@ class EnqueueRun(Run, tag="enqueue"):
         self.queue, self.priority = queue_room(do.call.app, action.queue), action.priority
         self.since = do.now
         do.own("queue", self.queue)
-        if action.timeout is not None:
-            do.after(action.timeout, "timeout")
+        self._limit(do)
         self._moh(do)
         if action.wait_url:
             self._ask(do)
+
+    def _limit(self, do: Do) -> None:
+        if do.action.timeout is not None:
+            do.after(max(0.0, self.since + do.action.timeout - do.now), "timeout")
 
     def _moh(self, do: Do) -> None:
         params = {"mohClass": do.action.moh} if do.action.moh else {}
@@ -141,7 +145,7 @@ class EnqueueRun(Run, tag="enqueue"):
             self._moh(do)
 
     def on_timer(self, name: str, do: Do) -> None:
-        if name == "every" and not self.bridge:
+        if name == "every":
             self._ask(do)
         elif name == "timeout" and not self.agent:
             self._finish("timeout", do)
@@ -177,7 +181,13 @@ class EnqueueRun(Run, tag="enqueue"):
                       "waitSeconds": round(do.now - self.since, 3)}  # fmt: skip
             do.signal(str(data["agent"]), "claimed", answer)
         elif name == "release" and data.get("agent") == self.agent and not self.joined_at:
+            was_joining = bool(self.bridge)
+            do.disown(self.bridge)
             self.agent, self.bridge = "", ""
+            if was_joining:
+                self._limit(do)
+                if do.action.wait_url:
+                    do.after(do.action.every, "every")
             if not do.running("wait"):
                 self._moh(do)
         elif name == "connect" and data.get("agent") == self.agent:
@@ -186,40 +196,38 @@ class EnqueueRun(Run, tag="enqueue"):
             do.own("room", self.bridge)
             do.kill("wait")
             do.cancel("timeout")
+            do.cancel("every")
             do.cast("channels.stopMoh", channelId=do.channel)
         elif name == "gone" and data.get("agent") == self.agent and self.bridge:
             self._finish("answered", do)
 
     def _finish(self, reason: str, do: Do) -> None:
-        if self.agent and not do.call.ended:
-            do.cast("channels.stopMoh", channelId=do.channel)
-        do.kill("wait")
-        if not self.bridge and not do.call.ended:
-            do.cast("channels.stopMoh", channelId=do.channel)
-        if self.agent:
-            do.signal(self.agent, "caller gone", {"call": do.call.id})
+        self._release(do)
         until = self.joined_at or do.now
         data: dict[str, Any] = {"reason": reason, "waitSeconds": round(until - self.since, 3), "queue": do.action.queue}
         data["talkSeconds"] = round(do.now - self.joined_at, 3) if self.joined_at else 0.0
         if self.agent:
             data |= {"call": self.agent, "state": msgspec.Raw(self.agent_state)}
-        do.disown(self.queue)
-        if self.bridge:
-            do.disown(self.bridge)
         do.finish(data)
 
-    def stop(self, do: Do) -> None:
-        do.cast("channels.stopMoh", channelId=do.channel)
+    def _release(self, do: Do) -> None:
+        do.kill("wait")
+        if not self.bridge and not do.call.ended:
+            do.cast("channels.stopMoh", channelId=do.channel)
         if self.agent:
             do.signal(self.agent, "caller gone", {"call": do.call.id})
         do.disown(self.queue)
+        do.disown(self.bridge)
+
+    def stop(self, do: Do) -> None:
+        self._release(do)
 
     def on_hangup(self, do: Do) -> None:
         self._finish("answered" if self.joined_at else "hangup", do)
 
 
 class DequeueRun(Run, tag="dequeue"):
-    """`phase`: `claiming`, `asking` (confirm or whisper), `joining`, `talking`."""
+    """`phase`: `claiming`, `asking` (confirm or whisper), `joining`, `talking`. `refused`: why the two cannot be joined."""
 
     phase: str = ""
     caller: str = ""
@@ -228,6 +236,7 @@ class DequeueRun(Run, tag="dequeue"):
     bridge: str = ""
     joined_at: float = 0.0
     missing: list[str] = []
+    refused: tuple[str, int] | None = None
     gone: bool = False
 
     def in_bridge(self, do: Do) -> tuple[str, ...]:
@@ -299,9 +308,8 @@ class DequeueRun(Run, tag="dequeue"):
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
         if not 200 <= reply.status < 300:
-            self._give_back(do)
-            self._release(do)
-            do.fail("not_joined", error_message(reply), reply.status)
+            self.refused = (error_message(reply), reply.status)
+            do.after(_GONE_DELAY, "join")  # it may be that the caller has just hung up
         elif name == "create":
             do.request("bridges.addChannel", "add", bridgeId=self.bridge, channel=self.missing)
 
@@ -320,11 +328,12 @@ class DequeueRun(Run, tag="dequeue"):
 
     def on_timer(self, name: str, do: Do) -> None:
         if name == "claim":
-            self._finish("empty", do)
+            self.start(do)
         elif name == "join":
             self._give_back(do)
             self._release(do)
-            do.fail("not_joined", f"the caller did not enter the bridge within {_JOIN_TIMEOUT:g} s")
+            message, status = self.refused or (f"the caller did not enter the bridge within {_JOIN_TIMEOUT:g} s", 0)
+            do.fail("not_joined", message, status)
         else:
             self._finish("hangup", do)
 

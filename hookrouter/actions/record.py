@@ -29,6 +29,8 @@ Format = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+$", description="A file form
 _BEGIN_DELAY, _BEGIN_TRIES = 0.1, 10
 _CLOSING_TIMEOUT = 10.0
 _ENTER_TIMEOUT = 2.0  # seconds in which a snoop is in the app
+_FILE_TIMEOUT = 3.0  # seconds in which the file of a bridge that is no longer recorded is closed
+_EVENT_DELAY = 0.5  # seconds in which a RecordingFinished comes that a reply has overtaken
 
 
 def recording_url(name: str, asterisk: str) -> str:
@@ -99,8 +101,8 @@ class RecordRun(Run, tag="record"):
                 fail_with(do, reply, f"recording `{self.name}`")
         elif name == "live" and reply.status == 404:
             do.request("recordings.getStored", "stored", recordingName=self.name)
-        elif name == "stored" and reply.status == 200:
-            self._finish(do, None)
+        elif name == "stored" and reply.status != 404:
+            do.after(_EVENT_DELAY, "closing")  # it does not run, and nothing says that it is not there
         elif name == "stored" and reply.status == 404 and not self.again and not do.call.ended:
             self.again = True  # it never began
             self._record(do)
@@ -208,7 +210,7 @@ class StartRecordingRun(Run, tag="startRecording"):
             if name == "snoop" and not self.begun:
                 do.after(_ENTER_TIMEOUT, "enter")
             elif name == "stored":
-                self._finish(do, None)
+                do.after(_EVENT_DELAY, "closing")
             return
         if name == "record" and reply.fate == "unknown":
             self.on_resume(do)
@@ -266,6 +268,85 @@ class StartRecordingRun(Run, tag="startRecording"):
 
     def on_resume(self, do: Do) -> None:
         do.request("recordings.getLive", "live", recordingName=self.name)
+
+
+class BridgeRecordingRun(Run):
+    """The base of runs that have a bridge recorded beside what they do; their result comes when the file is closed.
+
+    `ending`: why it is over.
+    """
+
+    recording: str = ""
+    ending: str = ""
+
+    def begin_recording(self, bridge: str, do: Do) -> None:
+        wanted = do.action.record
+        self.recording = wanted if isinstance(wanted, str) else do.new_id("recording").replace(";", "-")
+        do.own("call-recording", self.recording)
+        do.request("bridges.record", "record", bridgeId=bridge, name=self.recording, format="wav", ifExists="fail")
+
+    def end_recording(self, do: Do) -> None:
+        """`ending` is set. Where nothing is recorded, this is the end."""
+        if self.recording:
+            do.cast("recordings.stop", recordingName=self.recording)
+            do.after(_FILE_TIMEOUT, "file")
+        else:
+            self.complete(do)
+
+    def leave_recording(self, do: Do) -> None:
+        """It goes on without this run, as long as its bridge does."""
+        do.disown(self.recording)
+        self.recording = ""
+
+    def recording_reply(self, name: str, reply: Reply, do: Do) -> None:
+        """Of the requests `record` and `stored`."""
+        if name == "stored" and reply.status != 404:
+            self._file_closed(None, do)
+        elif name == "stored":
+            self._no_file("", do)
+        elif not 200 <= reply.status < 300 and reply.fate != "unknown":
+            self._no_file(error_message(reply), do)
+
+    def recording_event(self, event: Event, do: Do) -> None:
+        """Any event that has a `recording`."""
+        recording = event.head.recording
+        if recording is None or recording.name != self.recording:
+            return
+        if event.type == "RecordingFinished":
+            self._file_closed(recording.duration, do)
+        elif event.type == "RecordingFailed":
+            self._no_file(recording.cause or "Asterisk gives no cause", do)
+
+    def recording_timer(self, do: Do) -> None:
+        """Of `file`: nothing has been heard of it. Is it there?"""
+        if self.recording:
+            do.request("recordings.getStored", "stored", recordingName=self.recording)
+
+    def _file_closed(self, duration: float | None, do: Do) -> None:
+        name = self.recording
+        self.leave_recording(do)
+        data = {"name": name, "format": "wav", "duration": duration}
+        do.tell("RecordingCompleted", data | {"url": recording_url(name, do.call.asterisk)})
+        if self.ending:
+            self.complete(do)
+
+    def _no_file(self, why: str, do: Do) -> None:
+        """Where it is over, too little was said for a file."""
+        name = self.recording
+        self.leave_recording(do)
+        if self.ending:
+            self.complete(do)
+        else:
+            do.tell("ActionFailed", {"error": {"reason": "recording_failed", "message": f"recording `{name}`: {why}"}})
+
+    def complete(self, do: Do) -> None:
+        """It is over, and the file is closed: tells the result."""
+        raise NotImplementedError
+
+
+def keep_recording(name: str, do: Do) -> None:
+    """The file is told of when it is closed, although the action that asked for it is replaced before."""
+    do.beside(msgspec.json.encode({"action": "~recording", "name": name, "by": msgspec.Raw(do.raw), "wait": False}))
 
 
 class KeptRecording(Action, frozen=True, tag="~recording"):

@@ -55,6 +55,12 @@ class House:
                         return
                 await asyncio.sleep(0.02)
 
+    async def recorded(self, name: str) -> None:
+        """Waits until the recording of this name runs."""
+        async with asyncio.timeout(10):
+            while (await self.pbx.ari("GET", f"recordings/live/{name}"))[0] != 200:
+                await asyncio.sleep(0.02)
+
     async def empty(self) -> None:
         """Every call is over, and none of their channels and bridges is left."""
         calls = {delivery.call for delivery in self.endpoint.of("StasisStart")}
@@ -101,6 +107,8 @@ async def test_dial(
     asterisk: Asterisk, app: str, endpoint: Endpoint, more: dict[str, Any], moment: str, statuses: tuple[str, str], who: str
 ) -> None:
     """In each phase, by each side; the recording is told all the same."""
+    file = f"{app}-talk"
+    more = more | ({"record": file} if more.get("record") else {})
     async with house(asterisk, app, endpoint, 2) as here:
         caller = await here.call("1", {"action": "dial", "to": here.far(1), "timeout": 20, **more})
         callee = await here.phones[1].incoming()
@@ -110,6 +118,8 @@ async def test_dial(
         else:
             await callee.answer()
             await (here.joined() if moment == "talk" else here.until(moment))
+        if more.get("record"):
+            await here.recorded(file)
         if who == "caller":
             await caller.hangup()
             await callee.ended(2)

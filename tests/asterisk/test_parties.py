@@ -57,6 +57,33 @@ async def test_a_conference_waits_for_its_moderator_and_ends_with_them(
         await pbx.gone(*[id for id in await pbx.bridges() if app in id])
 
 
+async def test_a_conference_is_one_recording_until_the_last_who_asks_for_it_leaves(
+    asterisk: Asterisk, app: str, endpoint: Endpoint, pbx: Pbx
+) -> None:
+    """The first one hangs up: the file goes on, and is told of to the second one, with what both have said."""
+    file = f"{app}-board"
+    member = {"action": "conference", "name": "board", "record": file, "exitOn": "#"}
+    endpoint.answers["StasisStart"] = [[ANSWER, member, HANGUP]]
+    async with router(asterisk, app, endpoint) as running:
+        await running.ready()
+        first = await pbx.call(app)
+        await first.answered()
+        second = await pbx.call(app)
+        await pbx.together(first.id, second.id)
+        await first.hangup()
+        left = await endpoint.wait("ConferenceCompleted", call=first.id)
+        assert left.data["reason"] == "hangup"
+        assert (await pbx.ari("GET", f"recordings/live/{file}"))[1]["state"] == "recording"
+        await second.press("#")
+        told = await endpoint.wait("RecordingCompleted", call=second.id)
+        assert told.data["name"] == file
+        assert (await endpoint.wait("ConferenceCompleted", call=second.id)).data["reason"] == "exit"
+        assert (await pbx.ari("GET", f"recordings/stored/{file}"))[0] == 200
+        assert not endpoint.of("RecordingCompleted", first.id)
+        assert not endpoint.of("ActionFailed")
+        await pbx.gone(first.id, second.id)
+
+
 async def test_two_agents_get_one_caller_each_and_each_side_learns_of_the_other(
     asterisk: Asterisk, app: str, endpoint: Endpoint, pbx: Pbx
 ) -> None:

@@ -13,7 +13,7 @@ from rig.ledger import incomplete
 from rig.pbx import Caller, Pbx
 from rig.router import Router, route
 
-from hookrouter.facts import ActionFinished, ActionStarted, CallFinished, Warned
+from hookrouter.facts import ActionFinished, ActionStarted, CallFinished, CallStarted, Warned
 
 Measured = Callable[[int, str], None]
 EVENTS = '["StasisStart", "StasisEnd", "CallEnded"]'
@@ -81,6 +81,8 @@ async def _moment(router: Router, call: Caller, index: int, rng: random.Random) 
     """0 to 50 ms after the StasisStart, or around the start of an action of the program."""
     program = PROGRAMS[index % len(PROGRAMS)]
     step = rng.randrange(-1, len(program) - 1)
-    if step >= 0:
+    if step < 0:
+        await router.fact(CallStarted, call=call.id)
+    else:
         await router.fact(ActionStarted, call=call.id, verb=program[step]["action"])
     await asyncio.sleep(rng.uniform(0.0, 0.05))

@@ -380,11 +380,51 @@ def test_a_file_that_is_never_closed_does_not_hold_the_result() -> None:
     table.later(5)
     end(table, legs(table)[0])
     table.later(3)
+    table.reply("recordings.getStored", 404)
     assert result(table)["talkSeconds"] == 5.0
+    assert "RecordingCompleted" not in table.types
+    table.later(20)
+    table.finish()
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_file_whose_end_is_not_told_is_looked_for(status: int) -> None:
+    """It is there, or nobody says that it is not: it is told without its length."""
+    table = dial(record=True, events=RECORDED)
+    talk(table, legs(table)[0])
+    end(table, legs(table)[0])
+    table.later(3)
+    table.reply("recordings.getStored", status)
+    assert [out.type for out in table.call.outbox] == ["RecordingCompleted", "DialCompleted"]
+    assert table.data()["duration"] is None
+
+
+def test_a_talk_that_was_over_before_its_recording_began_has_none() -> None:
+    """Asterisk says so in one of two ways; it is no failure, and the result need not wait."""
+    table = dial(record=True, events=RECORDED)
+    talk(table, legs(table)[0])
+    end(table, legs(table)[0])
+    table.reply("bridges.record", 404, {"message": "Bridge not found"})
+    assert result(table)["status"] == "answered"
+    table = dial(record=True, events=RECORDED)
+    talk(table, legs(table)[0])
+    end(table, legs(table)[0])
+    table.happen("RecordingFailed", "", recording={"name": asked(table, "bridges.record")[0]["name"]})
+    assert result(table)["status"] == "answered"
+
+
+def test_a_recording_of_unknown_fate_is_taken_to_run() -> None:
+    """Asterisk did not reply: the file is told of, should there be one."""
+    table = dial(record=True, events=RECORDED)
+    talk(table, legs(table)[0])
+    table.reply("bridges.record", 0, fate="unknown")
+    end(table, legs(table)[0])
+    recorded(table)
+    assert [out.type for out in table.call.outbox] == ["RecordingCompleted", "DialCompleted"]
 
 
 def test_a_recording_that_ends_during_the_talk_is_told_and_the_talk_goes_on() -> None:
-    """Somebody else has stopped it, or the disk was full: then there is no file to tell of."""
+    """Somebody else has stopped it, or the disk was full: that is told, too."""
     table = dial(record=True, events=RECORDED)
     [leg] = legs(table)
     talk(table, leg)
@@ -397,7 +437,9 @@ def test_a_recording_that_ends_during_the_talk_is_told_and_the_talk_goes_on() ->
     [leg] = legs(table)
     talk(table, leg)
     table.happen("RecordingFailed", "", recording={"name": asked(table, "bridges.record")[0]["name"]})
-    assert table.types == ["StasisStart"]
+    assert table.types == ["StasisStart", "ActionFailed"]
+    assert table.data()["error"]["message"].endswith("Asterisk gives no cause")
+    table.answer([])
     end(table, leg)
     assert result(table)["status"] == "answered"
 
@@ -488,6 +530,9 @@ def test_a_recording_that_outlives_its_dial_is_told_even_if_its_end_is_not() -> 
     table.later(10)
     table.reply("recordings.getLive", 404)
     table.reply("recordings.getStored", 200)
+    assert "RecordingCompleted" not in table.types  # what tells of its end may have been overtaken by the reply
+    table.later(1)
+    table.answer([])
     assert table.types[-1] == "RecordingCompleted"
     assert (table.data()["action"]["action"], table.data()["duration"]) == ("dial", None)
 
@@ -892,5 +937,5 @@ def test_one_who_was_let_go_is_not_hung_up_again_while_the_file_is_closed() -> N
     end(table, a)
     table.later(2.9)
     assert hung_up(table) == [(b, "answered_elsewhere"), (b, "normal")]
-    table.later(1)
+    recorded(table)
     assert result(table)["talkSeconds"] == 8.0
