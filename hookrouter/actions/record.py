@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta
 
-from hookrouter.actions.base import Action, Do, Reply, RequestAction, Run, error_message, fail_with
+from hookrouter.actions.base import LEG, Action, Do, Reply, RequestAction, Run, error_message, fail_with
 from hookrouter.ari.events import Event
 
 Name = Annotated[
@@ -63,17 +63,78 @@ class Record(Action, frozen=True, tag="record"):
         return RecordRun()
 
 
-class RecordRun(Run, tag="record"):
-    name: str = ""
-    live: bool = False
-    again: bool = False
+class FileRun(Run):
+    """The base of runs whose result is a file: told when it is closed, looked for where nothing is heard of that."""
 
+    name: str = ""
+    again: bool = False  # it has been asked for twice: more is not tried
+    live: bool = False  # it runs, or nobody knows that it does not
+
+    def record(self, do: Do) -> None:
+        """Asks for it."""
+        raise NotImplementedError
+
+    def release(self, do: Do) -> None:
+        do.disown(self.name)
+
+    def on_reply(self, name: str, reply: Reply, do: Do) -> None:
+        if name == "record":
+            if 200 <= reply.status < 300 or (reply.status == 409 and self.again):
+                self.live = True
+            elif reply.fate == "unknown":
+                self.live = True
+                self.on_resume(do)
+            else:
+                self.release(do)
+                fail_with(do, reply, f"recording `{self.name}`")
+        elif name == "live" and reply.status == 404:
+            do.request("recordings.getStored", "stored", recordingName=self.name)
+        elif name == "stored" and reply.status != 404:
+            do.after(_EVENT_DELAY, "closed")  # it does not run, and nothing says that it is not there
+        elif name == "stored" and (self.again or do.call.ended):
+            self.release(do)
+            do.fail("recording_failed", f"Asterisk has no recording `{self.name}`", reply.status)
+        elif name == "stored":
+            self.again = True  # it never began
+            self.record(do)
+
+    def on_event(self, event: Event, do: Do) -> None:
+        recording = event.head.recording
+        if recording is None or recording.name != self.name:
+            return
+        if event.type == "RecordingFinished":
+            self._finish(recording.duration, do)
+        elif event.type == "RecordingFailed":
+            self.release(do)
+            cause = recording.cause or "it gives no cause"
+            do.fail("recording_failed", f"Asterisk could not record `{self.name}`: {cause}")
+
+    def on_timer(self, name: str, do: Do) -> None:
+        if name == "closed":
+            self._finish(None, do)
+        else:  # it should be closed by now
+            do.request("recordings.getStored", "stored", recordingName=self.name)
+
+    def on_resume(self, do: Do) -> None:
+        if self.live:
+            do.request("recordings.getLive", "live", recordingName=self.name)
+
+    def on_hangup(self, do: Do) -> None:
+        do.after(_CLOSING_TIMEOUT, "closing")  # the file is closed a moment later, and is kept
+
+    def _finish(self, duration: float | None, do: Do) -> None:
+        self.release(do)
+        data: dict[str, Any] = {"name": self.name, "format": do.action.format, "duration": duration}
+        do.finish(data | {"url": recording_url(self.name, do.call.asterisk)})
+
+
+class RecordRun(FileRun, tag="record"):
     def start(self, do: Do) -> None:
         self.name = do.action.name or do.new_id("recording").replace(";", "-")
         do.own("recording", self.name)
-        self._record(do)
+        self.record(do)
 
-    def _record(self, do: Do) -> None:
+    def record(self, do: Do) -> None:
         action = do.action
         do.request(
             "channels.record",
@@ -89,60 +150,13 @@ class RecordRun(Run, tag="record"):
             ifExists=action.if_exists,
         )
 
-    def on_reply(self, name: str, reply: Reply, do: Do) -> None:
-        if name == "record":
-            if 200 <= reply.status < 300 or (reply.status == 409 and self.again):
-                self.live = True
-            elif reply.fate == "unknown":
-                self.live = True
-                self.on_resume(do)
-            else:
-                do.disown(self.name)
-                fail_with(do, reply, f"recording `{self.name}`")
-        elif name == "live" and reply.status == 404:
-            do.request("recordings.getStored", "stored", recordingName=self.name)
-        elif name == "stored" and reply.status != 404:
-            do.after(_EVENT_DELAY, "closing")  # it does not run, and nothing says that it is not there
-        elif name == "stored" and reply.status == 404 and not self.again and not do.call.ended:
-            self.again = True  # it never began
-            self._record(do)
-        elif name == "stored" and reply.status == 404:
-            do.disown(self.name)
-            do.fail("recording_failed", f"Asterisk has lost the recording `{self.name}`", reply.status)
-
-    def on_event(self, event: Event, do: Do) -> None:
-        recording = event.head.recording
-        if recording is None or recording.name != self.name:
-            return
-        if event.type == "RecordingFinished":
-            self._finish(do, recording.duration)
-        elif event.type == "RecordingFailed":
-            do.disown(self.name)
-            if do.call.ended:
-                do.finish(told=True)
-            else:
-                do.fail(
-                    "recording_failed",
-                    f"Asterisk could not record `{self.name}`: {recording.cause or 'no cause given'}",
-                )
-
-    def _finish(self, do: Do, duration: float | None) -> None:
-        do.disown(self.name)
-        data: dict[str, Any] = {"name": self.name, "format": do.action.format, "duration": duration}
-        do.finish(data | {"url": recording_url(self.name, do.call.asterisk)})
-
     def stop(self, do: Do) -> None:
-        do.cast("recordings.stop", recordingName=self.name)
-
-    def on_hangup(self, do: Do) -> None:
-        do.after(_CLOSING_TIMEOUT, "closing")  # the file is closed a moment later, and is kept
-
-    def on_timer(self, name: str, do: Do) -> None:
-        self._finish(do, None)
-
-    def on_resume(self, do: Do) -> None:
+        """What was said until now is kept, and told."""
         if self.live:
-            do.request("recordings.getLive", "live", recordingName=self.name)
+            do.cast("recordings.stop", recordingName=self.name)
+            keep_recording(self.name, do, do.action.format)
+        else:
+            do.disown(self.name)
 
 
 class StartRecording(Action, frozen=True, tag="startRecording"):
@@ -167,107 +181,86 @@ class StartRecording(Action, frozen=True, tag="startRecording"):
         return StartRecordingRun()
 
 
-class StartRecordingRun(Run, tag="startRecording"):
+class StartRecordingRun(FileRun, tag="startRecording"):
     """A snoop channel that hears both directions is recorded; a bridge is recorded as it is."""
 
-    name: str = ""
     snoop: str = ""
     bridge: str = ""
-    again: bool = False
     begun: bool = False
 
     def start(self, do: Do) -> None:
         action = do.action
         self.name = action.name or do.new_id("recording").replace(";", "-")
-        do.own("call-recording", self.name)
         if action.of == "bridge":
             self.bridge = next((id for id, kind in do.owned.items() if kind in ("bridge", "room")), "")
             if not self.bridge:
-                do.disown(self.name)
                 do.fail("not_bridged", 'the call is in no bridge; record it with `"of": "call"`')
                 return
-            self._record(do)
+            do.own("call-recording", self.name)
+            self.record(do)
         else:
             self.snoop = do.new_id("snoop")
+            do.own("call-recording", self.name)
             do.own("snoop", self.snoop)
             do.request("channels.snoopChannelWithId", "snoop", undo=("channels.hangup", {"channelId": self.snoop}),
                        channelId=do.channel, snoopId=self.snoop, spy="both", whisper="none", app=do.call.app,
-                       appArgs="hookrouter-leg")  # fmt: skip
+                       appArgs=LEG)  # fmt: skip
 
-    def _begin(self, do: Do) -> None:
-        """The snoop is in the app: before that Asterisk says 409."""
-        if not self.begun:
-            self.begun = True
-            self._record(do)
-
-    def _record(self, do: Do) -> None:
+    def record(self, do: Do) -> None:
+        self.begun = True
         target: dict[str, Any] = {"bridgeId": self.bridge} if self.bridge else {"channelId": self.snoop}
         operation = "bridges.record" if self.bridge else "channels.record"
         do.request(operation, "record", name=self.name, format=do.action.format, ifExists="fail", **target)
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
-        if 200 <= reply.status < 300:
-            if name == "snoop" and not self.begun:
-                do.after(_ENTER_TIMEOUT, "enter")
-            elif name == "stored":
-                do.after(_EVENT_DELAY, "closing")
-            return
-        if name == "record" and reply.fate == "unknown":
-            self.on_resume(do)
-            return
-        if (name in ("live", "stored") and reply.status != 404) or (
-            name == "record" and reply.status == 409 and self.again
-        ):
-            return
-        if name == "live":
-            do.request("recordings.getStored", "stored", recordingName=self.name)
-            return
-        if name == "stored" and not self.again and not do.call.ended:
-            self.again = True  # it never began
-            self._record(do)
-            return
-        self._release(do)
-        do.fail("recording_failed", f"recording `{self.name}`: {error_message(reply)}", reply.status)
+        if name != "snoop":
+            super().on_reply(name, reply, do)
+        elif not 200 <= reply.status < 300:
+            self.release(do)
+            fail_with(do, reply, f"recording `{self.name}`")
+        elif not self.begun:
+            do.after(_ENTER_TIMEOUT, "enter")
 
     def on_event(self, event: Event, do: Do) -> None:
-        recording, channel = event.head.recording, event.head.channel
-        if event.type == "StasisStart" and channel is not None and channel.id == self.snoop:
-            self._begin(do)
-        elif recording is not None and recording.name == self.name:
-            if event.type == "RecordingFinished":
-                self._finish(do, recording.duration)
-            elif event.type == "RecordingFailed":
-                self._release(do)
-                do.fail("recording_failed", f"Asterisk could not record `{self.name}`: {recording.cause}")
+        channel = event.head.channel
+        if channel is None:
+            super().on_event(event, do)
+        elif event.type == "StasisStart" and channel.id == self.snoop:
+            self._entered(do)
 
-    def _finish(self, do: Do, duration: float | None) -> None:
-        self._release(do)
-        data: dict[str, Any] = {"name": self.name, "format": do.action.format, "duration": duration}
-        do.finish(data | {"url": recording_url(self.name, do.call.asterisk)})
+    def _entered(self, do: Do) -> None:
+        """The snoop is in the app: before that Asterisk says 409."""
+        do.cancel("enter")
+        if not (self.begun or do.call.ended):
+            self.record(do)
 
-    def _release(self, do: Do) -> None:
-        do.disown(self.name)
-        if self.snoop:
+    def release(self, do: Do) -> None:
+        super().release(do)
+        if self.snoop in do.owned:
             do.cast("channels.hangup", channelId=self.snoop)
             do.disown(self.snoop)
 
     def stop(self, do: Do) -> None:
+        """What was said until now is kept, and told."""
         do.cast("recordings.stop", recordingName=self.name)
-        self._release(do)
+        self.release(do)
+        if self.begun:
+            keep_recording(self.name, do, do.action.format)
 
     def on_hangup(self, do: Do) -> None:
         do.cancel("enter")
-        do.cast("recordings.stop", recordingName=self.name)
-        do.after(_CLOSING_TIMEOUT, "closing")
+        if self.begun:
+            do.cast("recordings.stop", recordingName=self.name)
+            super().on_hangup(do)
+        else:
+            self.release(do)
+            do.finish(told=True)
 
     def on_timer(self, name: str, do: Do) -> None:
         if name == "enter":
-            self._begin(do)  # its StasisStart was lost, or Asterisk says what is wrong
+            self._entered(do)  # its StasisStart was lost, or Asterisk says what is wrong
         else:
-            self._finish(do, None)
-
-    def on_resume(self, do: Do) -> None:
-        do.request("recordings.getLive", "live", recordingName=self.name)
+            super().on_timer(name, do)
 
 
 class BridgeRecordingRun(Run):
@@ -319,8 +312,7 @@ class BridgeRecordingRun(Run):
 
     def recording_timer(self, do: Do) -> None:
         """Of `file`: nothing has been heard of it. Is it there?"""
-        if self.recording:
-            do.request("recordings.getStored", "stored", recordingName=self.recording)
+        do.request("recordings.getStored", "stored", recordingName=self.recording)
 
     def _file_closed(self, duration: float | None, do: Do) -> None:
         name = self.recording
@@ -344,9 +336,10 @@ class BridgeRecordingRun(Run):
         raise NotImplementedError
 
 
-def keep_recording(name: str, do: Do) -> None:
+def keep_recording(name: str, do: Do, format: str = "wav") -> None:
     """The file is told of when it is closed, although the action that asked for it is replaced before."""
-    do.beside(msgspec.json.encode({"action": "~recording", "name": name, "by": msgspec.Raw(do.raw), "wait": False}))
+    step = {"action": "~recording", "name": name, "format": format, "by": msgspec.Raw(do.raw), "wait": False}
+    do.beside(msgspec.json.encode(step))
 
 
 class KeptRecording(Action, frozen=True, tag="~recording"):
@@ -364,11 +357,11 @@ class KeptRecording(Action, frozen=True, tag="~recording"):
         return KeptRecordingRun()
 
 
-class KeptRecordingRun(StartRecordingRun, tag="keptRecording"):
+class KeptRecordingRun(FileRun, tag="keptRecording"):
     """It runs already, or was only just asked for: that is looked into after a while."""
 
     def start(self, do: Do) -> None:
-        self.name, self.again = do.action.name, True
+        self.name, self.again, self.live = do.action.name, True, True
         do.own("call-recording", self.name)
         do.after(_CLOSING_TIMEOUT, "look")
 
@@ -377,6 +370,10 @@ class KeptRecordingRun(StartRecordingRun, tag="keptRecording"):
             self.on_resume(do)
         else:
             super().on_timer(name, do)
+
+    def on_hangup(self, do: Do) -> None:
+        do.cast("recordings.stop", recordingName=self.name)
+        super().on_hangup(do)
 
 
 class _Control(RequestAction, frozen=True):

@@ -93,7 +93,8 @@ class SpyRun(Run, tag="spy"):
         """The snoop is in the app: before that Asterisk says 422."""
         if not self.joining:
             self.joining = True
-            do.request("bridges.createWithId", "bridge", bridgeId=self.bridge, type="mixing", name=f"spy {do.call.id}")
+            do.request("bridges.createWithId", "bridge", undo=("bridges.destroy", {"bridgeId": self.bridge}),
+                       bridgeId=self.bridge, type="mixing", name=f"spy {do.call.id}")  # fmt: skip
 
     def on_timer(self, name: str, do: Do) -> None:
         self._join(do)  # its StasisStart was lost, or Asterisk says what is wrong

@@ -268,6 +268,7 @@ def test_the_room_is_recorded_from_the_first_who_asks_for_it() -> None:
     table.press("#")
     table.later(1)
     closed(table, "another")
+    closed(table, "team-1", type="RecordingStarted")
     assert table.call.outbox == []
     closed(table, "team-1")
     assert [out.type for out in table.call.outbox] == ["RecordingCompleted", "ConferenceCompleted"]

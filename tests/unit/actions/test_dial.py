@@ -546,6 +546,8 @@ def test_a_recording_that_outlives_its_dial_ends_with_the_call() -> None:
     table.hangup()
     assert {"recordingName": "talk-1"} in asked(table, "recordings.stop")
     table.later(10)
+    table.reply("recordings.getStored", 200)
+    table.later(1)
     while table.call.in_flight:
         table.answer([])
     assert table.types.count("RecordingCompleted") == 1
@@ -938,4 +940,5 @@ def test_one_who_was_let_go_is_not_hung_up_again_while_the_file_is_closed() -> N
     table.later(2.9)
     assert hung_up(table) == [(b, "answered_elsewhere"), (b, "normal")]
     recorded(table)
+    table.answer([])
     assert result(table)["talkSeconds"] == 8.0
