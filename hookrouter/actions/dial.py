@@ -473,9 +473,7 @@ class DialRun(BridgeRecordingRun, tag="dial"):
         return handed
 
     def stop(self, do: Do) -> None:
-        if (
-            self.recording and not do.call.ended
-        ):  # the file is told all the same, and where the talk goes on, is not closed yet
+        if self.recording:  # its file is told all the same, and where the talk goes on, is not closed yet
             keep_recording(self.recording, do)
         self._release(do)
 

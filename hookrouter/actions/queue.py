@@ -292,8 +292,7 @@ class DequeueRun(Run, tag="dequeue"):
             self._finish("rejected", do)
 
     def _give_back(self, do: Do) -> None:
-        if self.caller and not self.gone:
-            do.signal(self.caller, "release", {"agent": do.call.id})
+        do.signal(self.caller, "release", {"agent": do.call.id})
 
     def _join(self, do: Do) -> None:
         self.phase = "joining"
@@ -360,7 +359,7 @@ class DequeueRun(Run, tag="dequeue"):
     def stop(self, do: Do) -> None:
         if not self.joined_at:
             self._give_back(do)
-        elif not self.gone:
+        else:
             do.signal(self.caller, "gone", {"agent": do.call.id})
         self._release(do)
 

@@ -54,7 +54,10 @@ class Record(Action, frozen=True, tag="record"):
 
     result: ClassVar[str | None] = "RecordingCompleted"
     group: ClassVar[str] = "caller"
-    completes: ClassVar[str] = "When the file is closed: `RecordingCompleted` {name, format, duration, url}."
+    completes: ClassVar[str] = (
+        "When the file is closed: `RecordingCompleted` {name, format, duration, url}; it is sent, too, when the caller hangs up "
+        "or the program is replaced."
+    )
     examples: ClassVar[tuple[str, ...]] = (
         '{"action": "record", "format": "wav", "maxSilenceSeconds": 2, "maxDurationSeconds": 60, "terminateOn": "#", "beep": true}',
     )
@@ -339,7 +342,8 @@ class BridgeRecordingRun(Run):
 def keep_recording(name: str, do: Do, format: str = "wav") -> None:
     """The file is told of when it is closed, although the action that asked for it is replaced before."""
     step = {"action": "~recording", "name": name, "format": format, "by": msgspec.Raw(do.raw), "wait": False}
-    do.beside(msgspec.json.encode(step))
+    if not do.call.ended:  # else it has had its time
+        do.beside(msgspec.json.encode(step))
 
 
 class KeptRecording(Action, frozen=True, tag="~recording"):

@@ -82,7 +82,7 @@ class StreamRun(Run, tag="stream"):
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
         if not 200 <= reply.status < 300:
-            if reply.fate != "unknown":
+            if name != "media" or reply.fate != "unknown":  # else: is it up within its time?
                 self._release(do)
                 fail_with(do, reply, f"stream to {do.action.to}")
         elif name == "media" and b'"state":"Up"' in reply.body.replace(b" ", b""):
@@ -107,6 +107,8 @@ class StreamRun(Run, tag="stream"):
 
     def on_event(self, event: Event, do: Do) -> None:
         head = event.head
+        if head.type == "BridgeDestroyed" and head.bridge and head.bridge.id == self.bridge:
+            self._finish("ended", do)
         if head.channel is None or head.channel.id != self.channel:
             return
         if head.type in ("StasisStart", "ChannelStateChange") and head.channel.state == "Up":
