@@ -22,6 +22,13 @@ from hookrouter.routing.endpoint import Endpoint
 
 MAX_ANSWER_BYTES = 256 * 1024
 _MOST_DETAIL = 300
+_MOST_SHOWN = 200  # bytes of the body
+_REMEDIES = {
+    401: "it does not let us in; does it have the route's secret, or want an `auth`?",
+    403: "it does not let us in; does it have the route's secret, or want an `auth`?",
+    404: "nothing is at this path; is the url right, and is the flow active?",
+    405: "it takes no POST at this path",
+}
 
 
 class Sender:
@@ -88,7 +95,19 @@ def _read(number: int, reply: HttpReply, seconds: float, now: float) -> Attempt:
         reply.body,
         None if after is None else parse_retry_after(after, now),
         seconds,
+        "" if 200 <= reply.status < 300 else _status_in_words(reply),
     )
+
+
+def _status_in_words(reply: HttpReply) -> str:
+    """What was answered instead of a 2xx, and what can be done about it."""
+    words = f"answered {reply.status}"
+    if 300 <= reply.status < 400 and (target := reply.headers.get("location")):
+        return f"{words}, a redirect to `{target[:200]}`: redirects are not followed; give that address in the route"
+    if remedy := _REMEDIES.get(reply.status):
+        words = f"{words}: {remedy}"
+    shown = " ".join(reply.body[:_MOST_SHOWN].decode("utf-8", "replace").split())
+    return f"{words} `{shown}`" if shown else words
 
 
 __all__ = ["MAX_ANSWER_BYTES", "Message", "Sender"]

@@ -36,6 +36,7 @@ from hookrouter.simulator.server import Simulator
 
 APP = "simulated"
 _IDLE = 5.0
+_END_TIMEOUT = 40.0  # seconds in which the deliveries of an ended call come to their end
 _PHONES = """
 [callers]
 exten => phone,1,Ringing()
@@ -129,7 +130,7 @@ apps = ["{APP}"]
         if not caller.is_over:
             await self._hang_up(caller)
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(_END_TIMEOUT):
                 await self._finished.wait()
         except TimeoutError:
             self.problems.append("the router did not bring the call to its end")
@@ -247,7 +248,7 @@ apps = ["{APP}"]
         good = fact.status is not None and 200 <= fact.status < 300
         self._add("hookrouter", "endpoint", fact.type, ago=fact.seconds)
         took = f"{fact.seconds * 1000:.0f} ms"
-        label = f"{fact.status}, {took}" if fact.status else f"{fact.reason.replace('_', ' ')}, {took}"
+        label = f"{fact.status or _NO_STATUS.get(fact.reason, fact.reason)}, {took}"
         self._add("endpoint", "hookrouter", label, "good" if good else "bad")
 
     def _show_actions(self, actions: tuple[str, ...]) -> None:
@@ -299,6 +300,7 @@ apps = ["{APP}"]
                 return
 
 
+_NO_STATUS = {"refused_connection": "no connection", "too_large": "too large", "bad_response": "no HTTP"}
 _WHY = {
     "refused_connection": "nobody answers at that address: is the endpoint running, and is the url right?",
     "reset": "the connection ended before the whole answer came",
@@ -306,7 +308,7 @@ _WHY = {
     "deadline": "no answer before the deadline: somebody is on the line",
     "too_large": "the answer is over 256 KiB",
     "bad_response": "what came is not HTTP",
-    "status": "a status that is neither 2xx nor worth another try",
+    "status": "the endpoint did not answer 2xx",
     "refused_answer": "the answer was refused, whole, and nothing of it ran",
 }
 

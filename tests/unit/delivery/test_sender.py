@@ -163,3 +163,23 @@ async def test_cancelling_is_passed_on() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "words"),
+    [
+        (500, {}, b" oops,\n  line 7 ", "answered 500 `oops, line 7`"),
+        (503, {}, b"", "answered 503"),
+        (302, {"location": "/login"}, b"<html>", "answered 302, a redirect to `/login`: redirects are not followed; give that "
+         "address in the route"),
+        (304, {}, b"", "answered 304"),
+        (404, {}, b"x" * 900, "answered 404: nothing is at this path; is the url right, and is the flow active? `" + "x" * 200 + "`"),
+        (403, {}, b"\xff", "answered 403: it does not let us in; does it have the route's secret, or want an `auth`? `\ufffd`"),
+    ],
+)  # fmt: skip
+async def test_a_status_that_is_none_of_ours_comes_in_words(
+    status: int, headers: dict[str, str], body: bytes, words: str
+) -> None:
+    """What was answered, as far as a line of a log can hold it, and what can be done about it."""
+    found = await attempt(lambda _: httpx.Response(status, headers=headers, content=body))
+    assert (found.status, found.detail) == (status, words)
