@@ -431,10 +431,13 @@ class DialRun(BridgeRecordingRun, tag="dial"):
             return
         self.ending = ending or "nobody"
         self.talked = round(do.now - self.joined_at, 3) if self.joined_at else 0.0
-        self._release(do)
+        self._release(
+            do, bridge=not self.recording
+        )  # of one that is gone Asterisk does not say when the file is closed
         self.end_recording(do)
 
     def complete(self, do: Do) -> None:
+        self._release_bridge(do)
         endpoint = None
         if self.joined_at:
             endpoint, status = self.legs[self.winner].endpoint, "answered"
@@ -445,7 +448,7 @@ class DialRun(BridgeRecordingRun, tag="dial"):
         do.finish({"status": status, "endpoint": endpoint, "cause": self.last_cause or None, "talkSeconds": self.talked,
                    "reason": self.ending})  # fmt: skip
 
-    def _release(self, do: Do) -> None:
+    def _release(self, do: Do, *, bridge: bool = True) -> None:
         do.kill("ringback")
         if not self.joined_at and not do.call.ended:
             do.cast("channels.ringStop", channelId=do.channel)
@@ -459,6 +462,10 @@ class DialRun(BridgeRecordingRun, tag="dial"):
             do.cast("channels.hangup", channelId=self.snoop)
             do.disown(self.snoop)
             self.snoop = ""
+        if bridge:
+            self._release_bridge(do)
+
+    def _release_bridge(self, do: Do) -> None:
         if self.bridge in do.owned:
             do.cast("bridges.destroy", bridgeId=self.bridge)
             do.disown(self.bridge)

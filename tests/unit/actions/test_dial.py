@@ -468,9 +468,11 @@ def test_a_caller_who_hangs_up_ends_the_talk_for_both_and_the_recording_is_still
     table.later(4)
     table.hangup()
     assert hung_up(table) == [(leg, "normal")]
-    assert left_over(table) == []
+    assert "bridges.destroy" not in table.operations  # of a bridge that is gone Asterisk tells no file
     table.later(1)
     recorded(table, 4)
+    assert asked(table, "bridges.destroy") == [{"bridgeId": bridge(table)}]
+    assert left_over(table) == []
     assert not table.call.programs
     told = []
     while table.call.in_flight:
