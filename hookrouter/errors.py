@@ -3,6 +3,8 @@
     HookrouterError
     ├── ConfigurationError      the operator's: routes.toml or the environment; carries every fault with its place
     ├── AnswerRefused           the endpoint's: its answer is not a list of actions; carries every fault with a pointer
+    ├── OverTheLimit            whoever asks: more at a time than the route may have
+    ├── NotHere                 whoever asks: another router owns that Asterisk
     ├── AriError                Asterisk's, or the way to it
     │   ├── AriUnreachable      no connection: nothing of the request arrived
     │   ├── AriUnauthorized     401: wrong username or password
@@ -27,6 +29,11 @@ class Fault(NamedTuple):
         return f"{self.place}: {self.message}" if self.place else self.message
 
 
+def extra(name: str) -> str:
+    """How one of our extras is installed. There is no package of ours on PyPI to name."""
+    return f"install hookrouter with the extra `{name}`, such as by pipx install --force '.[speed,{name}]' (docs/install.md)"
+
+
 class HookrouterError(Exception):
     """The root of all errors of this package."""
 
@@ -45,6 +52,14 @@ class ConfigurationError(_Faulty):
 
 class AnswerRefused(_Faulty):
     """An endpoint's answer was refused whole; nothing of it ran."""
+
+
+class OverTheLimit(HookrouterError):
+    """What was asked for is over a bound of its route, and was not done; it may be asked for again later."""
+
+
+class NotHere(HookrouterError):
+    """What was asked for is of an Asterisk that another router owns, or nobody at this moment."""
 
 
 class AriError(HookrouterError):

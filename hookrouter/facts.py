@@ -1,19 +1,39 @@
 """What happened, as frozen records, and who may observe it.
 
-Logs, metrics, traces, the dashboard and the demo's ladder are observers of this one stream; nothing else reports.
+Logs, metrics, traces, the console and the demo's ladder are observers of this one stream; nothing else reports.
 A fact's name is past tense; every fact carries the ids that tie it to its call, event and endpoint. Never a secret.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
+Raw = Mapping[str, Any]
+"""A field that is only for the record, as bytes are: no log line and no live event has it."""
 
-class Fact(msgspec.Struct, frozen=True, gc=False):
-    """The base of all facts."""
+
+class Fact(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename={"event": "event_id"}):
+    """The base of all facts. A default is the empty value, which JSON leaves out; seconds are given to 0.1 ms.
+
+    As JSON `event` is `event_id`: in a log line, `event` is the line's name.
+    """
+
+
+class RouterStarted(Fact, frozen=True):
+    """It serves: `url` is where its own HTTP is."""
+
+    url: str
+    dashboard: str
+    version: str
+
+
+class RouterStopped(Fact, frozen=True):
+    """The end, on request. `calls`: how many are left as they are."""
+
+    calls: int
 
 
 class AriConnected(Fact, frozen=True):
@@ -24,7 +44,7 @@ class AriConnected(Fact, frozen=True):
 
 
 class AriLost(Fact, frozen=True):
-    """The event socket ended. `reason`: `closed`, `ping_timeout`, `unauthorized`, `not_found`, `unavailable`, `no_answer`."""
+    """The event socket ended. `reason`: `closed`, `ping_timeout`, `unauthorized`, `not_found`, `unavailable`, `no_answer`, `tls`."""
 
     asterisk: str
     reason: str
@@ -39,24 +59,50 @@ class AriReplaced(Fact, frozen=True):
     app: str
 
 
+class EntryTaken(Fact, frozen=True):
+    """This router owns an Asterisk from now on. `why`: it was `free`, `given back`,
+    its lease `over` or its owner `dead`; `of`: who had it.
+
+    `seconds`: until its calls were read.
+    """
+
+    asterisk: str
+    epoch: int
+    why: str
+    of: str = ""
+    seconds: float = 0.0
+
+
+class EntryLost(Fact, frozen=True):
+    """Another router owns an Asterisk that this one had: it has let go of its calls."""
+
+    asterisk: str
+
+
 class EventReceived(Fact, frozen=True):
+    """`raw`: Asterisk's own bytes; `call` is empty where the event belongs to none."""
+
     asterisk: str
     type: str
     event: str
     call: str = ""
+    raw: bytes = b""
+    inferred: bool = False
 
 
 class AriRequested(Fact, frozen=True):
-    """One ARI request came to its end. `status` 0: no reply. `transport`: `http` or `ws`."""
+    """One ARI request came to its end. `status` 0: no reply. `transport`: `http` or `ws`. `reply`: the body of it."""
 
     asterisk: str
     operation: str
     status: int
     seconds: float
     transport: str
-    attempt: int = 1
+    attempt: int
     call: str = ""
     detail: str = ""
+    params: Raw = {}
+    reply: bytes = b""
 
 
 class CallStarted(Fact, frozen=True):
@@ -74,6 +120,43 @@ class CallFinished(Fact, frozen=True):
     route: str
     reason: str
     seconds: float
+    tenant: str = ""
+
+
+class CallResumed(Fact, frozen=True):
+    """A call that goes on after the router was away. `waiting`: events that are delivered now; `programs`: what runs.
+
+    What happened in the last moment before the router ended may be missing in the record.
+    """
+
+    call: str
+    asterisk: str
+    app: str
+    route: str
+    caller: str
+    called: str
+    started_at: float
+    waiting: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    message: str = ""
+
+
+class CallTagged(Fact, frozen=True):
+    """An answer has given the call words of the endpoint's own, by which it is found. `tags`: those that are new."""
+
+    call: str
+    tags: dict[str, str]
+
+
+class CallNotAnswered(Fact, frozen=True):
+    """A call of ours, by `POST /v1/calls` or `originate`, that never came to be. `status` as in `OriginateCompleted`."""
+
+    call: str
+    asterisk: str
+    route: str
+    status: str
+    cause: int
+    tenant: str = ""
 
 
 class ActionStarted(Fact, frozen=True):
@@ -85,7 +168,7 @@ class ActionStarted(Fact, frozen=True):
 
 
 class ActionFinished(Fact, frozen=True):
-    """`outcome`: `done`, `failed`, `stopped`."""
+    """`outcome`: `done`, `failed`, `stopped`. `about`: whom or what; `result`: the status or reason that its result has."""
 
     call: str
     program: str
@@ -94,6 +177,8 @@ class ActionFinished(Fact, frozen=True):
     outcome: str
     seconds: float
     detail: str = ""
+    about: str = ""
+    result: str = ""
 
 
 class DeliveryAttempted(Fact, frozen=True):
@@ -106,8 +191,28 @@ class DeliveryAttempted(Fact, frozen=True):
     status: int | None
     reason: str
     seconds: float
-    kind: str = "control"
+    kind: str
     detail: str = ""
+
+
+class Exchanged(Fact, frozen=True):
+    """One HTTP attempt to the letter, for the record: `DeliveryAttempted` is its summary.
+
+    Secrets in the headers are masked. Seconds count from the attempt's beginning; 0: a kept connection, or no answer.
+    """
+
+    event: str
+    call: str
+    attempt: int
+    url: str
+    request_headers: Raw = {}
+    request: bytes = b""
+    status: int | None = None
+    answer_headers: Raw = {}
+    answer: bytes = b""
+    connect_seconds: float = 0.0
+    first_byte_seconds: float = 0.0
+    seconds: float = 0.0
 
 
 class DeliveryFinished(Fact, frozen=True):
@@ -126,6 +231,26 @@ class DeliveryFinished(Fact, frozen=True):
     detail: str = ""
 
 
+class AnswerCompared(Fact, frozen=True):
+    """What a candidate answered beside the route's own endpoint; nothing of it has run. `url`: the candidate's.
+
+    `outcome`: `same`, `different`, `no_answer` (of the candidate's), `nothing_to_compare` (the own one had none),
+    `skipped` (too many waited). `differences`: their places; `answer`: the candidate's body; seconds are the candidate's.
+    """
+
+    event: str
+    type: str
+    call: str
+    route: str
+    url: str
+    outcome: str
+    seconds: float = 0.0
+    status: int | None = None
+    differences: tuple[str, ...] = ()
+    detail: str = ""
+    answer: bytes = b""
+
+
 class FallbackTaken(Fact, frozen=True):
     call: str
     route: str
@@ -134,12 +259,33 @@ class FallbackTaken(Fact, frozen=True):
     kind: str  # url, actions, continue; none: the event belonged to no call
 
 
+class CallStandsStill(Fact, frozen=True):
+    """Nothing runs, nothing is to come, the caller hears nothing: they get the fallback. `event`: the last one's type."""
+
+    call: str
+    route: str
+    event: str
+    answered: str
+    seconds: float
+    message: str
+
+
 class LateAnswer(Fact, frozen=True):
     """An answer that came after its deadline, or for a call that had ended: thrown away."""
 
     event: str
     call: str
     route: str
+
+
+class LimitReached(Fact, frozen=True):
+    """Something was over a bound of the route and was not done. `limit`: the key of routes.toml; `muted`: told before."""
+
+    call: str
+    route: str
+    limit: str
+    message: str
+    muted: bool = False
 
 
 class BreakerChanged(Fact, frozen=True):
@@ -171,6 +317,31 @@ class JournalRecovered(Fact, frozen=True):
     what: str
 
 
+class AuthRefused(Fact, frozen=True):
+    """Somebody was refused at our own HTTP. `door`: `api`, `login`, `ari`; `address`: where the connection comes from.
+
+    `times`: how many this line stands for. `muted`: one like it was told a moment ago.
+    """
+
+    door: str
+    reason: str
+    address: str
+    asked: str
+    detail: str = ""
+    times: int = 1
+    muted: bool = False
+
+
+class HttpRefused(Fact, frozen=True):
+    """A connection or a request at our own HTTP was over a bound."""
+
+    reason: str
+    address: str
+    detail: str = ""
+    times: int = 1
+    muted: bool = False
+
+
 class Warned(Fact, frozen=True):
     """Something that an operator should know, with its remedy."""
 
@@ -180,20 +351,55 @@ class Warned(Fact, frozen=True):
     extra: dict[str, Any] = {}
 
 
-Observer = Callable[[Fact], None]
+_RAW = (bytes, Raw)
+
+
+def said_fields(kind: type[Fact]) -> list[str]:
+    """The fields of a kind that may be said aloud: all but raw bytes."""
+    return [field.name for field in msgspec.structs.fields(kind) if field.type not in _RAW]
+
+
+Observer = Callable[[Any], None]
+Wants = Callable[[type[Fact]], bool]
 
 
 class Facts:
-    """Hands each fact to every observer, in order of subscription, in the caller's own turn of the loop."""
+    """Hands each fact to every observer that wants its kind, in order of subscription, in the caller's own turn of the loop.
+
+    Who wants what is asked once for each kind: most facts have few observers, and cost no more than those.
+    """
 
     def __init__(self, *observers: Observer) -> None:
-        self._observers = list(observers)
+        self._observers: list[tuple[Observer, Wants | None]] = [(observer, None) for observer in observers]
+        self._of: dict[type[Fact], tuple[Observer, ...]] = {}
 
-    def subscribe(self, observer: Observer) -> Callable[[], None]:
-        """Adds an observer; the returned function takes it away again."""
-        self._observers.append(observer)
-        return lambda: self._observers.remove(observer)
+    def subscribe(self, observer: Observer, wants: Wants | None = None) -> Callable[[], None]:
+        """Adds an observer; the returned function takes it away again. `wants`: of which kinds, None: of all."""
+        entry = (observer, wants)
+        self._observers.append(entry)
+        self._of = {}
+
+        def unsubscribe() -> None:
+            self._observers.remove(entry)
+            self._of = {}
+
+        return unsubscribe
+
+    def wanted(self, kind: type[Fact]) -> bool:
+        """Whether anybody observes this kind: for facts that are dear to make."""
+        return bool(self._who(kind))
 
     def emit(self, fact: Fact) -> None:
-        for observer in self._observers:
+        observers = self._of.get(fact.__class__)
+        for observer in self._ask(fact.__class__) if observers is None else observers:
             observer(fact)
+
+    def _who(self, kind: type[Fact]) -> tuple[Observer, ...]:
+        found = self._of.get(kind)
+        return self._ask(kind) if found is None else found
+
+    def _ask(self, kind: type[Fact]) -> tuple[Observer, ...]:
+        """Also where nobody wants it: that, too, is asked once."""
+        found = tuple(observer for observer, wants in self._observers if wants is None or wants(kind))
+        self._of[kind] = found
+        return found

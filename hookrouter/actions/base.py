@@ -17,77 +17,33 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 import msgspec
 from msgspec import Meta
 
+from hookrouter.actions.json_text import BIG_NUMBER, bad_part, state_json
+from hookrouter.actions.nested import OnError
 from hookrouter.ari.events import Event
-
-OURS = "hr-"
-"""What the ids that the router chooses begin with."""
+from hookrouter.policy.parameters import Kind
 
 LEG = "hookrouter-leg"
-"""The Stasis argument of a leg: it belongs to a call, and is none."""
+"""The first Stasis argument of a leg: it belongs to a call, and is none."""
+
+CALL = "hookrouter-call"
+"""The first Stasis argument of a call that we have asked for."""
 
 MAX_STATE_BYTES = 16 * 1024
 """How much JSON a call's state may be."""
 
 
-class Steps(list[bytes]):
-    """A nested list of actions, each as its raw JSON; decoded and checked together with the answer that holds it."""
-
-    @classmethod
-    def items(cls, value: Any) -> list[tuple[str, Any]]:
-        """The actions in `value` with their place below it. Raises ValueError where `value` holds none."""
-        if not isinstance(value, list):
-            raise ValueError("Expected a list of actions (of one, too)")
-        return [(f"/{index}", item) for index, item in enumerate(value)]
-
-    @classmethod
-    def schema(cls) -> dict[str, Any]:
-        return {"type": "array", "items": {"$ref": "#/$defs/Action"}}
-
-
-class OnError(Steps):
-    """`stop`, `continue`, or the actions that run in place of the rest."""
-
-    mode: str = "actions"
-
-    @classmethod
-    def items(cls, value: Any) -> list[tuple[str, Any]]:
-        if isinstance(value, str):
-            if value not in ("stop", "continue"):
-                raise ValueError(f"Expected `stop`, `continue` or a list of actions, got `{value}`")
-            return []
-        return super().items(value)
-
-    @classmethod
-    def schema(cls) -> dict[str, Any]:
-        return {"anyOf": [{"enum": ["stop", "continue"]}, super().schema()]}
-
-
-class Prompt(Steps):
-    """What is played: one media URI, a list of them, or a list of `play` and `say` actions."""
-
-    @classmethod
-    def items(cls, value: Any) -> list[tuple[str, Any]]:
-        if isinstance(value, str):
-            return [("", {"action": "play", "media": value})]
-        if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-            return [("", {"action": "play", "media": value})]
-        if not isinstance(value, list):
-            raise ValueError("Expected media (a string, or a list of them), or a list of `play`, `say` and `pause`")
-        for index, (_, item) in enumerate(found := super().items(value)):
-            if not isinstance(item, dict) or item.get("action") not in ("play", "say", "pause"):
-                raise ValueError(f"Expected media, or actions `play`, `say` or `pause`; number {index} is neither")
-        return found
-
-    @classmethod
-    def schema(cls) -> dict[str, Any]:
-        media = {"type": "string", "minLength": 1}
-        return {"anyOf": [media, {"type": "array", "items": media, "minItems": 1}, super().schema()]}
-
-
 def state_fault(state: msgspec.Raw | msgspec.UnsetType) -> Iterator[tuple[str, str]]:
     """What is wrong with a call's new state, with its place in what holds it."""
-    if not isinstance(state, msgspec.UnsetType) and len(bytes(state)) > MAX_STATE_BYTES:
-        yield "/state", f"{len(bytes(state))} bytes of JSON; a state may have {MAX_STATE_BYTES}"
+    if isinstance(state, msgspec.UnsetType):
+        return
+    try:
+        found = state_json(bytes(state))
+    except ValueError:
+        keys, why = bad_part(bytes(state))
+        yield "/" + "/".join(("state", *keys)), f"not JSON: {why}" if why else BIG_NUMBER
+    else:
+        if len(found) > MAX_STATE_BYTES:
+            yield "/state", f"{len(found)} bytes of JSON; a state may have {MAX_STATE_BYTES}"
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -116,14 +72,21 @@ class Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     result: ClassVar[str | None] = None  # the event type that tells its result
     quiet: ClassVar[bool] = False  # True: the result is only sent where it is asked for
+    talks: ClassVar[bool] = False  # True: what is typed meanwhile is for somebody else, and answers no later question
     leaves: ClassVar[bool] = False  # True: the call is no longer ours when it is done
     beside: ClassVar[bool] = False  # with `wait` false: goes on when the program is replaced
     takes_over: ClassVar[bool] = False  # it goes on with the parties of the action that it replaces
     callless: ClassVar[bool] = False  # True: needs no call; allowed in the answer to an event that belongs to none
     internal: ClassVar[bool] = False  # True: only the router itself makes it
+    subject: ClassVar[str] = ""  # the field that says whom or what it is about, for the log
     group: ClassVar[str] = "call"  # the chapter of the documentation
     examples: ClassVar[tuple[str, ...]] = ()  # JSON, executed by the tests
     completes: ClassVar[str] = "At once."  # when it is complete, for the documentation
+
+    def about(self) -> str:
+        """Whom or what it is about, for the log; empty: the verb says all."""
+        found = getattr(self, self.subject) if self.subject else ""
+        return found if isinstance(found, str) else ", ".join(map(str, found))
 
     def check(self) -> Iterator[tuple[str, str]]:
         """What no single field can tell: yields (pointer below the action, message with its remedy)."""
@@ -159,11 +122,15 @@ class CallView(Protocol):
     @property
     def id(self) -> str: ...
     @property
+    def channel(self) -> str: ...
+    @property
     def asterisk(self) -> str: ...
     @property
     def app(self) -> str: ...
     @property
     def route(self) -> str: ...
+    @property
+    def tenant(self) -> str: ...
     @property
     def up(self) -> bool: ...
     @property
@@ -184,7 +151,14 @@ class Peer(Protocol):
     @property
     def id(self) -> str: ...
     @property
+    def channel(self) -> str:
+        """Who is on its line now."""
+        ...
+
+    @property
     def route(self) -> str: ...
+    @property
+    def tenant(self) -> str: ...
     @property
     def state_json(self) -> bytes: ...
 
@@ -218,25 +192,67 @@ class Do(Protocol):
         """What the replaced action has handed over, to one that `takes_over`."""
         ...
 
-    @property
-    def owned(self) -> Mapping[str, str]:
-        """What belongs to the call: id → kind."""
+    def owned(self, *roles: str) -> Sequence[str]:
+        """The ids of what the call has in these roles, in order of the roles and then of age."""
+        ...
+
+    def owns(self, role: str, id: str) -> bool: ...
+
+    def claimed(self, *roles: str) -> Sequence[str]:
+        """As `owned`, of what has only been asked for."""
         ...
 
     def new_id(self, kind: str) -> str:
         """A fresh id of ours; the same after a crash, as the counter is part of the call."""
         ...
 
-    def own(self, kind: str, id: str) -> None:
-        """From now on events of `id` are events of this call; bridges, legs and snoops go when the call does."""
+    def arguments(self, kind: str, channel: str) -> str:
+        """The Stasis arguments of a channel that is asked for (`LEG`, `CALL`): another that comes with them has taken
+        its place. Nobody else can write them.
+        """
         ...
 
-    def disown(self, id: str) -> None: ...
+    def own(self, role: str, id: str) -> None:
+        """From now on `id` is the call's, and its events too; bridges, legs and snoops go when the call does.
+
+        `role`: what the call has it for (`hookrouter.policy.authority.ROLES`). Only for an id of `new_id`, or once
+        Asterisk has agreed: for one that an answer chose, see `claim`.
+        """
+        ...
+
+    def claim(self, role: str, id: str, *, ours: bool = False) -> str | None:
+        """The call is going to ask for a thing with an id that an answer chose: its events are heard, and nothing else.
+
+        Why it may not, where it is, or could be, somebody else's (then nothing has changed). `own` follows Asterisk's
+        2xx, `disown` its refusal. `ours`: it has been made from what the answer said, and has our own form.
+        """
+        ...
+
+    def disown(self, role: str, id: str) -> None: ...
+
+    def disclaim(self, role: str, id: str) -> None:
+        """Takes back a `claim`; what is owned by now stays."""
+        ...
+
+    def recorded(self, name: str, *, gone: bool = False) -> None:
+        """A stored recording has been made by this call without being recorded (a copy), or is `gone`."""
+        ...
+
+    def borrow(self, channel: str) -> None:
+        """The running action may name this channel of another call, as its rules allow; until it ends."""
+        ...
+
+    def refusal(self, operation: str, params: Mapping[str, Any]) -> str | None:
+        """Why an operation that an answer has named may not be sent; None where it may."""
+        ...
 
     def request(
         self, operation: str, name: str = "", /, *, undo: tuple[str, dict[str, Any]] | None = None, **params: Any
     ) -> None:
-        """Sends an ARI request; `on_reply(name, …)` follows. `undo` is sent if the run is gone by the reply."""
+        """Sends an ARI request; `on_reply(name, …)` follows. `undo` is sent if the run is gone by the reply.
+
+        One that names what is not the call's is not sent: its reply has the fate `forbidden`.
+        """
         ...
 
     def cast(self, operation: str, /, **params: Any) -> None:
@@ -294,12 +310,24 @@ class Do(Protocol):
         """What was taken and is for what follows."""
         ...
 
+    def expect_closing(self, key: str, within: float) -> None:
+        """`key` belongs to what this run has collected, if it is the next one and comes within so many seconds."""
+        ...
+
     def peer(self, call_id: str) -> Peer | None:
         """Another live call that this one may touch (same route, or scope `any`), or None."""
         ...
 
-    def may_touch(self, channel: str) -> bool:
-        """Whether a channel, call or bridge id belongs to this call, or the route's scope allows it."""
+    def is_nobodys(self, kind: Kind, id: str) -> bool:
+        """Whether no call has the thing, nor has made it."""
+        ...
+
+    def is_others(self, kind: Kind, id: str) -> bool:
+        """Whether a thing belongs to a call of another tenant."""
+        ...
+
+    def may_touch(self, kind: Kind, id: str) -> bool:
+        """Whether a thing belongs to this call, or the route's scope reaches it."""
         ...
 
     def members(self, room: str) -> Sequence[Member]:
@@ -316,8 +344,14 @@ class Do(Protocol):
 
     def set_state(self, state: bytes) -> None: ...
 
-    def originate_call(self, channel: str, route: str, steps: Sequence[bytes], state: bytes | None) -> None:
+    def originate_call(
+        self, channel: str, route: str, steps: Sequence[bytes], state: bytes | None, to: str = ""
+    ) -> None:
         """Announces a channel of ours that is to become a call of its own when it enters the app."""
+        ...
+
+    def controls(self, route: str) -> bool:
+        """Whether there is a control route of this name, and of the call's tenant."""
         ...
 
 
@@ -331,7 +365,13 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, kw_only=True, tag_field="run"):
-    """The progress of one action. The base completes with the first reply: enough for verbs that are one request."""
+    """The progress of one action. The base completes with the first reply: enough for verbs that are one request.
+
+    `raw`: an answer has named the operation itself, so that nothing but the call's own may be in it.
+    """
+
+    raw: ClassVar[bool] = False
+    channels: ClassVar[tuple[str, ...]] = ()  # the fields that hold ids of channels: others may take their places
 
     def start(self, do: Do) -> None:
         raise NotImplementedError
@@ -345,6 +385,10 @@ class Run(msgspec.Struct, kw_only=True, tag_field="run"):
     def on_event(self, event: Event, do: Do) -> None:
         """Any event of the call; most runs look at few."""
 
+    def on_key(self, channel: str, key: str, do: Do) -> bool:
+        """A key that was pressed on a channel of the call; True: it was for this run, and is nobody else's."""
+        return False
+
     def on_timer(self, name: str, do: Do) -> None:
         """A timer of this run's that has come due."""
 
@@ -354,11 +398,18 @@ class Run(msgspec.Struct, kw_only=True, tag_field="run"):
     def on_answer(self, name: str, steps: Sequence[bytes] | None, do: Do) -> None:
         """The answer to `do.ask`; None where none came."""
 
+    def on_replaced(self, old: str, new: str, event: Event, do: Do) -> None:
+        """Another channel has taken a place; the fields in `channels` say `new` for `old` by now."""
+
     def on_signal(self, name: str, data: Mapping[str, Any], do: Do) -> None:
         """Something that another call's run said to the room or to this call."""
 
     def stop(self, do: Do) -> None:
         """Replaced: give back what would go on by itself (a playback, a recording). Neither finish nor fail."""
+
+    def on_limit(self, do: Do) -> None:
+        """It asked for more than its route may have at a time, and fails after this: give back what it has so far."""
+        self.stop(do)
 
     def on_hangup(self, do: Do) -> None:
         """The call has ended. The default drops the action; a run that has a result finishes, now or soon."""
@@ -404,9 +455,24 @@ class RequestAction(Action, frozen=True):
         return RequestRun()
 
 
+def dissolve(do: Do, bridge: str, *others: str) -> None:
+    """Ends a bridge of ours, if it is there. The caller is taken out of it before, and so are `others` of other calls: a
+    sound that is asked for while a channel is still on its way out of a bridge is lost, and nothing tells of it."""
+    if do.owns("bridge", bridge):
+        if not do.call.ended:
+            do.cast("bridges.removeChannel", bridgeId=bridge, channel=[do.channel])
+        for other in others:
+            do.cast("bridges.removeChannel", bridgeId=bridge, channel=[other])
+        do.cast("bridges.destroy", bridgeId=bridge)
+        do.disown("bridge", bridge)
+
+
 def fail_with(do: Do, reply: Reply, what: str = "") -> None:
     """Fails with Asterisk's own words."""
     message = error_message(reply)
+    if reply.fate == "forbidden":
+        do.fail("forbidden", message)
+        return
     if reply.status == 0:
         reason = "unreachable" if reply.fate == "unreachable" else "unknown"
         message = message or "Asterisk did not reply; whether it was done is not known"

@@ -9,24 +9,35 @@ Rules:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
+from hashlib import blake2b
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
-from hookrouter.actions.base import Action, Do, Reply, Run, fail_with
-from hookrouter.actions.play import MediaUri, asterisk_media
+from hookrouter.actions.base import Action, Do, Reply, Run, dissolve, fail_with
+from hookrouter.actions.play import MediaUri
 from hookrouter.ari.events import Event
+from hookrouter.policy.authority import OURS
+from hookrouter.policy.parameters import Kind
 
 _ENTER_TIMEOUT = 5.0
 _MAX_JOINS = 3
 
 
-def room_id(app: str, name: str) -> str:
-    """The bridge id of a shared room: the same on every router of the app."""
-    return "hr-room-" + re.sub(r"[^A-Za-z0-9_-]", lambda m: f".{ord(m[0]):x}.", f"{app}-{name}")
+def shared_id(kind: str, app: str, tenant: str, name: str) -> str:
+    """The id of something that calls share by its name, the same on every router of the app.
+
+    Of two that differ in anything, if only in a letter's case, the ids differ (Asterisk's, too, has no cases).
+    """
+    digest = blake2b(msgspec.json.encode([kind, app, tenant, name]), digest_size=16)
+    return f"{OURS}room-{digest.hexdigest()}"
+
+
+def room_id(app: str, tenant: str, name: str) -> str:
+    """The bridge id of a room."""
+    return shared_id("room", app, tenant, name)
 
 
 class Bridge(Action, frozen=True, tag="bridge"):
@@ -40,15 +51,22 @@ class Bridge(Action, frozen=True, tag="bridge"):
     )
     type: Annotated[
         Literal["mixing", "mixing,dtmf_events", "holding", "mixing,proxy_media"],
-        Meta(description="Asterisk's bridge type."),
-    ] = "mixing"
-    moh: Annotated[str, Meta(description="Music on hold class for the room while it is held.")] | None = None
+        Meta(description="Asterisk's bridge type. In a plain `mixing` bridge of two phones, keys are not reported."),
+    ] = "mixing,dtmf_events"
+    moh: (
+        Annotated[
+            str,
+            Meta(description="Class of the music that all in it hear; without it a `holding` bridge is silent."),
+        ]
+        | None
+    ) = None
     announce: Annotated[MediaUri, Meta(description="Played to all in the bridge when the call has joined.")] | None = (
         None
     )
     time_limit: Annotated[float, Meta(gt=0, le=86_400 * 7, description="Seconds after which it ends.")] | None = None
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 
+    talks: ClassVar[bool] = True
     result: ClassVar[str | None] = "BridgeCompleted"
     group: ClassVar[str] = "parties"
     completes: ClassVar[str] = (
@@ -68,10 +86,12 @@ class Bridge(Action, frozen=True, tag="bridge"):
 
 
 class BridgeRun(Run, tag="bridge"):
-    """`waiting`: the channels that are to enter and have not."""
+    """`other`: the other call, or channel; `theirs`: who is on its line now; `waiting`: the channels that are to enter."""
 
+    channels: ClassVar[tuple[str, ...]] = ("theirs", "waiting")
     bridge: str = ""
     other: str = ""
+    theirs: str = ""
     waiting: list[str] = []
     entered_at: float = 0.0
     joins: int = 0
@@ -80,7 +100,7 @@ class BridgeRun(Run, tag="bridge"):
     def start(self, do: Do) -> None:
         action = do.action
         if action.name is not None:
-            self.bridge = room_id(do.call.app, action.name)
+            self.bridge = room_id(do.call.app, do.call.tenant, action.name)
             do.own("room", self.bridge)
             self.waiting = [do.channel]
         else:
@@ -88,16 +108,19 @@ class BridgeRun(Run, tag="bridge"):
             if self.other == do.channel:
                 do.fail("forbidden", "a call cannot be bridged with itself")
                 return
-            if do.peer(self.other) is None and not do.may_touch(self.other):
+            peer = do.peer(self.other)
+            self.theirs = self.other if peer is None else peer.channel
+            if peer is None and not do.may_touch(Kind.CHANNEL, self.other):
                 do.fail(
                     "forbidden",
-                    f"`{self.other}` is no live call of this route and does not belong to this call; "
+                    f"`{self.other}` is not a live call of this route and does not belong to this call; "
                     'a route with `scope = "any"` may bridge any',
                 )
                 return
+            do.borrow(self.theirs)
             self.bridge = do.new_id("bridge")
             do.own("bridge", self.bridge)
-            self.waiting = [do.channel, self.other]
+            self.waiting = [do.channel, self.theirs]
         self._create(do)
 
     def _create(self, do: Do) -> None:
@@ -111,7 +134,8 @@ class BridgeRun(Run, tag="bridge"):
             if ok or (reply.status == 409 and do.action.name):
                 self.joins += 1
                 if self.other and do.peer(self.other):
-                    do.signal(self.other, "bridged", {"bridge": self.bridge, "with": do.channel})
+                    me = do.call.id if do.channel == do.call.channel else do.channel
+                    do.signal(self.other, "bridged", {"bridge": self.bridge, "with": me})
                 do.request("bridges.addChannel", "add", bridgeId=self.bridge, channel=self.waiting)
             else:
                 self._fail(do, reply, "bridge")
@@ -134,11 +158,11 @@ class BridgeRun(Run, tag="bridge"):
         if head.type == "ChannelEnteredBridge" and bridge == self.bridge:
             self._entered(channel, do)
         elif head.type == "ChannelLeftBridge" and bridge == self.bridge:
-            if channel == do.channel or channel == self.other:
+            if channel in (do.channel, self.theirs):
                 self._ended("left", do)
         elif head.type == "BridgeDestroyed" and bridge == self.bridge:
             self._ended("ended", do)
-        elif head.type in ("StasisEnd", "ChannelDestroyed") and channel and channel == self.other:
+        elif head.type in ("StasisEnd", "ChannelDestroyed") and channel and channel == self.theirs:
             self._ended("hangup", do)
 
     def _entered(self, channel: str, do: Do) -> None:
@@ -153,7 +177,8 @@ class BridgeRun(Run, tag="bridge"):
         if action.time_limit is not None:
             do.after(action.time_limit, "limit")
         if action.announce:
-            do.cast("bridges.play", bridgeId=self.bridge, media=asterisk_media(action.announce))
+            said = {"action": "~playAll", "bridge": self.bridge, "media": action.announce}
+            do.spawn([msgspec.json.encode(said)], "announce")
         if action.moh is not None:
             do.cast("bridges.startMoh", bridgeId=self.bridge, mohClass=action.moh)
 
@@ -187,15 +212,15 @@ class BridgeRun(Run, tag="bridge"):
 
     def _release(self, do: Do) -> None:
         """Leaves the bridge as it was found: our own goes, a room goes with its last member."""
-        if do.owned.get(self.bridge) == "bridge":
-            do.cast("bridges.destroy", bridgeId=self.bridge)
-        else:
-            if self.leaving != "ended" and not do.call.ended:
+        if do.owns("bridge", self.bridge):
+            dissolve(do, self.bridge, *filter(None, [self.theirs]))
+        elif self.leaving != "ended":
+            if not do.call.ended:
                 do.cast("bridges.removeChannel", bridgeId=self.bridge, channel=[do.channel])
             others = [member for member in do.members(self.bridge) if member.channel != do.channel]
             if not others and do.action.name:
                 do.cast("bridges.destroy", bridgeId=self.bridge)
-        do.disown(self.bridge)
+        do.disown("bridge", self.bridge)
 
     def stop(self, do: Do) -> None:
         self._release(do)
@@ -207,10 +232,10 @@ class BridgeRun(Run, tag="bridge"):
         self._finish(do)
 
     def in_bridge(self, do: Do) -> tuple[str, ...]:
-        return (do.channel, self.other) if self.entered_at else ()
+        return (do.channel, self.theirs) if self.entered_at else ()
 
     def room(self) -> tuple[str, dict[str, Any]] | None:
-        return (self.bridge, {}) if self.bridge.startswith("hr-room-") else None
+        return (self.bridge, {}) if self.bridge.startswith(f"{OURS}room-") else None
 
 
 class Bridged(Action, frozen=True, tag="~bridged"):
@@ -222,6 +247,7 @@ class Bridged(Action, frozen=True, tag="~bridged"):
     announce: ClassVar[None] = None
     moh: ClassVar[None] = None
     name: ClassVar[None] = None
+    talks: ClassVar[bool] = True
     result: ClassVar[str | None] = "BridgeCompleted"
     internal: ClassVar[bool] = True
 
@@ -234,6 +260,8 @@ class BridgedRun(BridgeRun, tag="bridged"):
 
     def start(self, do: Do) -> None:
         self.bridge, self.other = do.action.bridge, do.action.with_
+        peer = do.peer(self.other)
+        self.theirs = self.other if peer is None else peer.channel
         self.waiting = [do.channel]
         do.own("room", self.bridge)
         do.after(_ENTER_TIMEOUT, "enter")

@@ -8,15 +8,16 @@ who asks for one takes charge of it, and with the last of these it ends and is t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
 from hookrouter.actions.base import Action, Do, Member, Reply, Run, error_message
-from hookrouter.actions.bridge import room_id
+from hookrouter.actions.bridge import shared_id
+from hookrouter.actions.legs import BRIDGE_TYPE
 from hookrouter.actions.play import Digits
-from hookrouter.actions.record import BridgeRecordingRun, keep_recording
+from hookrouter.actions.recorded import BridgeRecordingRun, name_faults
 from hookrouter.ari.events import Event
 
 _ENTER_TIMEOUT = 8.0
@@ -29,22 +30,29 @@ class Conference(Action, frozen=True, tag="conference"):
     name: Annotated[
         str, Meta(min_length=1, max_length=100, description="The conference; whoever names the same one meets.")
     ]
-    start_on_enter: Annotated[bool, Meta(description="`false`: waits for one who may start it.")] = True
-    end_on_exit: Annotated[bool, Meta(description="When this one leaves, all do.")] = False
-    mute: Annotated[bool, Meta(description="Hears, and is not heard.")] = False
-    beep: Annotated[bool, Meta(description="A tone when this one comes and goes.")] = False
+    start_on_enter: Annotated[bool, Meta(description="`false`: waits until somebody with `true` is there.")] = True
+    end_on_exit: Annotated[bool, Meta(description="When this caller leaves, the conference ends for all.")] = False
+    mute: Annotated[
+        bool, Meta(description="Hears the others and is not heard, until an `unmute` or until it leaves.")
+    ] = False
+    beep: Annotated[bool, Meta(description="A tone when this caller comes and goes.")] = False
     moh: Annotated[str, Meta(description="Music class while it has not started.")] | None = None
-    max_members: Annotated[int, Meta(ge=1, le=1000, description="One more is refused: reason `full`.")] | None = None
+    max_members: (
+        Annotated[int, Meta(ge=1, le=1000, description="Whoever would be one too many is refused (reason `full`).")]
+        | None
+    ) = None
     record: Annotated[
         bool | str,
         Meta(
-            description="Records the room: one file, whoever asks for it, until the last of them leaves; a string is its "
-            "name."
+            description="Records the conference into one file, until the last caller who has asked for it leaves; a string "
+            "is its name."
         ),
     ] = False
-    exit_on: Annotated[Digits, Meta(description="Keys that leave it.")] = ""
+    exit_on: Annotated[Digits, Meta(description="Keys with which this caller leaves.")] = ""
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 
+    talks: ClassVar[bool] = True
+    subject = "name"
     result: ClassVar[str | None] = "ConferenceCompleted"
     group: ClassVar[str] = "parties"
     completes: ClassVar[str] = (
@@ -54,6 +62,9 @@ class Conference(Action, frozen=True, tag="conference"):
         '{"action": "conference", "name": "team", "startOnEnter": false, "exitOn": "#"}',
         '{"action": "conference", "name": "team", "endOnExit": true, "beep": true, "maxMembers": 10}',
     )
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        return name_faults(self.record, "/record")
 
     def run(self) -> Run:
         return ConferenceRun()
@@ -83,7 +94,7 @@ class ConferenceRun(BridgeRecordingRun, tag="conference"):
 
     def start(self, do: Do) -> None:
         action: Conference = do.action
-        self.bridge = room_id(do.call.app, f"conference-{action.name}")
+        self.bridge = shared_id("conference", do.call.app, do.call.tenant, action.name)
         others = self._others(do)
         if action.max_members is not None and len(others) >= action.max_members:
             do.finish({"reason": "full", "seconds": 0.0, "members": len(others)})
@@ -109,13 +120,14 @@ class ConferenceRun(BridgeRecordingRun, tag="conference"):
         self.phase = "joining"
         self.joins += 1
         do.after(_ENTER_TIMEOUT, "enter")
-        do.request("bridges.createWithId", "create", bridgeId=self.bridge, type="mixing", name=do.action.name)
+        do.request("bridges.createWithId", "create", bridgeId=self.bridge, type=BRIDGE_TYPE, name=do.action.name)
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
         good = 200 <= reply.status < 300
         if name == "create" and (good or reply.status == 409):
-            params: dict[str, Any] = {"mute": True} if do.action.mute else {}
-            do.request("bridges.addChannel", "add", bridgeId=self.bridge, channel=[do.channel], **params)
+            if do.action.mute and self.joins == 1:  # the way that `unmute` takes back
+                do.cast("channels.mute", channelId=do.channel, direction="in")
+            do.request("bridges.addChannel", "add", bridgeId=self.bridge, channel=[do.channel])
         elif name == "add" and not good and reply.status in (404, 409, 422) and self.joins < _MAX_JOINS:
             self._create(do)  # the last one left a moment ago, and took the room along
         elif name in ("create", "add") and not good:
@@ -139,9 +151,12 @@ class ConferenceRun(BridgeRecordingRun, tag="conference"):
                 self._leave("ended", do)
             elif head.type == "ChannelLeftBridge" and mine and self.phase == "in":
                 do.after(0.25, "left")  # a hangup takes the channel out first, and says so a moment later
-        elif head.type == "ChannelDtmfReceived" and mine and head.digit and head.digit in do.action.exit_on:
-            do.take_digits()
-            self._leave("exit", do)
+
+    def on_key(self, channel: str, key: str, do: Do) -> bool:
+        if channel != do.channel or self.ending or key not in do.action.exit_on:
+            return False
+        self._leave("exit", do)
+        return True
 
     def _entered(self, do: Do) -> None:
         do.cancel("enter")
@@ -200,19 +215,19 @@ class ConferenceRun(BridgeRecordingRun, tag="conference"):
             do.cast("channels.stopMoh", channelId=do.channel)
         elif self.phase in ("joining", "in") and not do.call.ended:
             do.cast("bridges.removeChannel", bridgeId=self.bridge, channel=[do.channel])
+            if do.action.mute:
+                do.cast("channels.unmute", channelId=do.channel, direction="in")
         if self.phase in ("joining", "in") and not any(member.data.get("in") for member in self._others(do)):
             do.cast("bridges.destroy", bridgeId=self.bridge)
         self.phase = ""
-        do.disown(self.bridge)
+        do.disown("room", self.bridge)
 
     def stop(self, do: Do) -> None:
         if self.ending:  # only its file is waited for
-            keep_recording(self.recording, do)
+            self.keep_recording(do)
             return
         self._hand_on_recording(do)
-        if self.recording:
-            do.cast("recordings.stop", recordingName=self.recording)
-            keep_recording(self.recording, do)
+        self.give_up_recording(do)
         self._release(do)
         if self.ends:
             do.signal(self.bridge, "ended")

@@ -2,34 +2,54 @@
 
 Rules:
 - An answer is refused whole: nothing of it runs when anything of it is wrong.
-- The fast path decodes each action once; only a refusal walks it again (faults.py).
-- What a body may be: at most 256 KiB, at most 64 levels deep, a list of actions or an object with `actions`.
+- The fast path decodes each action once, as the published schema has it; only where it does not fit is it read again,
+  leniently, and with all its faults (reading.py). Whatever the bytes, the work grows with their number and no faster.
+- What a body may be: at most 256 KiB, 64 levels deep, 10,000 values; a list of at most 1,000 actions, or an object with
+  `actions`.
 """
 
 from __future__ import annotations
 
 import codecs
-import re
-from functools import lru_cache
-from typing import Any, Literal
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
-from hookrouter.actions.base import Action, Step, Steps, state_fault
-from hookrouter.actions.faults import OWN_FIELDS, action_faults, answer_faults, text_fault, value_fault
-from hookrouter.actions.operation import OperationAction
-from hookrouter.actions.vocabulary import INTERNAL, VERBS
+from hookrouter.actions.base import Action, Step, state_fault
+from hookrouter.actions.faults import (
+    GAPS,
+    Faults,
+    Place,
+    envelope_hint,
+    kind_of,
+    text_fault,
+    unknown_at_top,
+    value_fault,
+)
+from hookrouter.actions.json_text import BAD_JSON, MAX_DEPTH, bad_part, given_state, measure, mended, too_much
+from hookrouter.actions.nested import DECODED, OnError, Steps
+from hookrouter.actions.reading import Reader, checked, has_gaps
+from hookrouter.actions.remembered import Remembered
+from hookrouter.actions.vocabulary import BY_NAME, INTERNAL
 from hookrouter.errors import AnswerRefused, Fault
 
 MAX_ANSWER_BYTES = 256 * 1024
-MAX_DEPTH = 64
 MAX_ACTIONS = 1000
+_SMALL = 4096
 
 Mode = Literal["replace", "append", "parallel"]
 WhenDone = Literal["wait", "hangup", "continue"]
-
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
-_BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+Tags = Annotated[
+    dict[
+        Annotated[str, Meta(min_length=1, max_length=64)],
+        Annotated[str, Meta(max_length=256)] | int | float | bool,
+    ],
+    Meta(max_length=20),
+]
+"""Name → what it is, as text."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -39,6 +59,7 @@ class Answer(msgspec.Struct, frozen=True):
     state: bytes | None = None
     mode: Mode = "replace"
     when_done: WhenDone | None = None
+    tags: tuple[tuple[str, str], ...] = ()
 
 
 class _Head(msgspec.Struct):
@@ -50,176 +71,269 @@ class _Object(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     state: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     mode: Mode = "replace"
     when_done: WhenDone | None = None
+    tags: Tags | None = None
+
+
+class _Manner(msgspec.Struct, rename="camel"):
+    """The fields of `_Object` that are neither actions nor state."""
+
+    mode: Mode = "replace"
+    when_done: WhenDone | None = None
+    tags: Tags | None = None
 
 
 NOTHING = Answer()
 
 
+class _Otherwise(ValueError):
+    """Not as the schema has it: to be read again."""
+
+
+def _strictly(kind: type[Steps], value: Any) -> Steps:
+    """Nested actions that are all as the schema has them. Raises ValueError."""
+    items = [item for _, item in kind.items(value)]
+    actions = [_convert(item) for item in items]
+    return OnError(items, actions, value) if kind is OnError and isinstance(value, str) else kind(items, actions)
+
+
+def _convert(value: Any) -> Action:
+    verb = BY_NAME.get(value.get("action", "")) if isinstance(value, dict) else None
+    if verb is None:
+        raise _Otherwise
+    action = msgspec.convert(value, verb, dec_hook=_dec_hook)
+    if any(checked(action)):
+        raise _Otherwise
+    return action
+
+
 def _dec_hook(type: Any, value: Any) -> Any:
-    if isinstance(type, _StepsType):
-        found = type(msgspec.json.encode(item) for _, item in type.items(value))
-        for raw in found:
-            decode_step(raw)
-        if isinstance(value, str) and hasattr(found, "mode"):
-            found.mode = value
-        return found
+    if issubclass(type, Steps):
+        return _strictly(type, value)
     raise NotImplementedError(f"no decoder for {type}")
 
 
-_StepsType = type(Steps)
 _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_object = msgspec.json.Decoder(_Object).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _DECODERS = {
     str(verb.__struct_config__.tag): msgspec.json.Decoder(verb, dec_hook=_dec_hook).decode
-    for verb in (*VERBS, *INTERNAL)
+    for verb in (*BY_NAME.values(), *INTERNAL)
 }
 
 
-@lru_cache(maxsize=4096)
 def decode_step(raw: bytes) -> Action:
     """One action from its JSON. The same bytes give the same (frozen) action. Raises AnswerRefused."""
+    found = DECODED.get(raw)
+    if found is None:
+        reader = Reader()
+        found = _action(raw, reader, "")
+        if found is None:
+            raise AnswerRefused(reader.faults.told)
+    return found
+
+
+def _action(raw: bytes, reader: Reader, key: str) -> Action | None:
+    """`key`: its number in the list, for the faults."""
+    action = DECODED.get(raw)
+    if action is not None:
+        return action
     try:
         decode = _DECODERS.get(_decode_head(raw).action)
-        if decode is not None:
-            action = decode(raw)
-            if not any(action.check()):
-                return action
-            raise AnswerRefused([Fault(place, message) for place, message in action.check()])
-    except AnswerRefused:
-        pass
-    except (*_BAD_JSON, ValueError):
-        pass
-    return _examine(raw)
+        action = decode(raw) if decode is not None else None
+        if action is not None and any(checked(action)):
+            action = None
+    except (*BAD_JSON, TypeError, ValueError, LookupError):
+        action = None
+    if action is None:
+        action = _leniently(raw, reader, key)
+    if action is not None:
+        DECODED.put(raw, action)
+    return action
 
 
-def _examine(raw: bytes) -> Action:
-    """The slow path: an operation by its own name, or all that is wrong."""
+def _leniently(raw: bytes, reader: Reader, key: str) -> Action | None:
+    place: Place = (None, key)
     try:
         value = msgspec.json.decode(raw)
-    except _BAD_JSON as error:
-        raise AnswerRefused([Fault("", f"not JSON: {error}")]) from None
-    name = value.get("action") if isinstance(value, dict) else None
-    if isinstance(name, str) and "." in name:
-        return _operation(name, value)
-    faults = list(action_faults(value, ""))
-    if not faults:  # of a key that is there twice the last one is looked at
-        raise AnswerRefused([Fault("", "could not be decoded: is a field there twice?")])
-    raise AnswerRefused(faults)
+        action = reader.action(value, place)
+    except BAD_JSON:
+        keys, why = bad_part(raw)
+        for part in keys:
+            place = (place, part)
+        reader.faults.add(place, f"not JSON: {why or 'it cannot be read'}")
+        return None
+    if action is not None and _twice(raw):
+        reader.faults.add(place, "could not be decoded: is a field there twice?")
+        return None
+    return action
 
 
-def _operation(name: str, value: dict[str, Any]) -> OperationAction:
-    faults = list(action_faults(value, ""))
-    if faults:
-        raise AnswerRefused(faults)
-    params = {key: item for key, item in value.items() if key not in ("action", *OWN_FIELDS)}
-    base = {key: value[key] for key in OWN_FIELDS if key in value}
-    return msgspec.convert(
-        {"action": "RESOURCE.OPERATION", "operation": name, "params": params, **base},
-        OperationAction,
-        dec_hook=_dec_hook,
-    )
+def _twice(raw: bytes) -> bool:
+    """Whether a key is in one object twice: what was meant is anybody's guess."""
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        if len({key for key, _ in pairs}) != len(pairs):
+            raise _Otherwise
+
+    try:
+        json.loads(raw, object_pairs_hook=look)
+    except _Otherwise:
+        return True
+    return False
 
 
 def decode_steps(raw: bytes, place: str = "") -> tuple[Step, ...]:
     """A JSON list of actions, as a route's fallback or an answer holds it. Raises AnswerRefused with every fault."""
-    return _steps(_list_of(raw, place), place)
-
-
-def _list_of(raw: bytes, place: str) -> list[bytes]:
+    if found := too_much(raw):
+        raise AnswerRefused([Fault(place, found)])
+    reader = Reader(place)
     try:
-        return [bytes(item) for item in _decode_list(raw)]
-    except _BAD_JSON as error:
+        steps = _steps(_decode_list(mended(raw)), reader)
+    except BAD_JSON as error:
         raise AnswerRefused([Fault(place, f"expected a list of actions: {error}")]) from None
+    if reader.faults.count:
+        raise AnswerRefused(reader.faults.told)
+    return steps
 
 
-def _steps(raws: list[bytes], place: str) -> tuple[Step, ...]:
-    steps: list[Step] = []
-    faults: list[Fault] = []
+def _steps(raws: Sequence[msgspec.Raw], reader: Reader) -> tuple[Step, ...]:
     if len(raws) > MAX_ACTIONS:
-        raise AnswerRefused([Fault(place, f"{len(raws)} actions; at most {MAX_ACTIONS} are taken")])
-    for index, raw in enumerate(raws):
-        try:
-            action = decode_step(raw)
-            if action.internal:
-                raise AnswerRefused([Fault("/action", f"unknown action `{action.verb}`")])
+        reader.faults.add(None, f"{len(raws)} actions; at most {MAX_ACTIONS} are taken")
+        return ()
+    steps: list[Step] = []
+    for index, item in enumerate(raws):
+        raw = bytes(item)
+        if raw == b"null":
+            continue
+        action = _action(raw, reader, str(index))
+        if action is None:
+            continue
+        if action.internal:
+            reader.faults.add(((None, str(index)), "action"), f"unknown action `{action.verb}`")
+        else:
             steps.append(Step(raw, action))
-        except AnswerRefused as refused:
-            faults.extend(Fault(f"{place}/{index}{fault.place}", fault.message) for fault in refused.faults)
-    if faults:
-        raise AnswerRefused(faults)
     return tuple(steps)
 
 
 def depth(body: bytes) -> int:
-    """How deep lists and objects are nested; what stands in strings does not count. Stops counting over the limit."""
-    deepest = level = 0
-    for token in _TOKENS.finditer(body):
-        mark = token[0]
-        if mark in (b"[", b"{"):
-            level += 1
-            deepest = max(deepest, level)
-            if deepest > MAX_DEPTH:
-                return deepest
-        elif mark in (b"]", b"}"):
-            level -= 1
-    return deepest
+    """How deep lists and objects are nested; what stands in strings does not count."""
+    return measure(body)[1]
+
+
+_known: Remembered[Answer] = Remembered(512 * 1024)
 
 
 def decode_answer(body: bytes, content_type: str = "", *, first: bool = False) -> Answer:
     """The answer in a 2xx response. `first`: it answers a StasisStart, where a body that is not JSON is a fault.
 
-    Raises AnswerRefused with every fault, each with its JSON pointer.
+    Raises AnswerRefused with its faults, each with its JSON pointer.
     """
-    if len(body) <= 4096:
-        return _decode_small(body, content_type, first)
-    return _decode(body, content_type, first)
+    found = _known.get(body)
+    if found is None:
+        found = _decode(body, content_type, first)
+        if len(body) <= _SMALL and found is not NOTHING:
+            _known.put(body, found)
+    return found
 
 
 def _decode(body: bytes, content_type: str, first: bool) -> Answer:
+    if len(body) > MAX_ANSWER_BYTES:
+        raise AnswerRefused([Fault("", f"{len(body)} bytes; an answer may have {MAX_ANSWER_BYTES}")])
     stripped = body.removeprefix(codecs.BOM_UTF8).strip()
     if not stripped:
         return NOTHING
-    if len(body) > MAX_ANSWER_BYTES:
-        raise AnswerRefused([Fault("", f"{len(body)} bytes; an answer may have {MAX_ANSWER_BYTES}")])
-    if (stripped.count(b"[") + stripped.count(b"{")) > MAX_DEPTH and depth(stripped) > MAX_DEPTH:
-        raise AnswerRefused([Fault("", f"nested over {MAX_DEPTH} deep")])
-    if stripped[:1] == b"[":
-        return Answer(_steps(_list_of(stripped, ""), ""))
-    if stripped[:1] == b"{":
-        return _decode_whole(stripped)
-    return _not_json(stripped, content_type, first)
+    if stripped[:1] not in (b"[", b"{"):
+        return _not_a_list(stripped, content_type, first)
+    if found := too_much(stripped):
+        raise AnswerRefused([Fault("", found)])
+    stripped = mended(stripped)
+    reader = Reader()
+    try:
+        if stripped[:1] == b"[":
+            answer = Answer(_steps(_decode_list(stripped), reader))
+        else:
+            answer = _whole(stripped, reader)
+    except BAD_JSON as error:
+        raise AnswerRefused([_no_json(stripped, error, content_type)]) from None
+    if reader.faults.count:
+        raise AnswerRefused(reader.faults.told)
+    return answer
 
 
-_decode_small = lru_cache(maxsize=1024)(_decode)
+def _no_json(body: bytes, error: BaseException, content_type: str) -> Fault:
+    if isinstance(error, RecursionError):
+        return Fault("", f"nested over {MAX_DEPTH} deep")
+    php = text_fault(body, content_type)
+    if php.message.startswith("PHP"):
+        return php
+    what = "expected a list of actions" if body[:1] == b"[" else "not JSON"
+    return Fault("", f"{what}: {error}")
 
 
-def _decode_whole(body: bytes) -> Answer:
+def _whole(body: bytes, reader: Reader) -> Answer:
     try:
         found = _decode_object(body)
-    except _BAD_JSON as error:
-        fields = {field.encode_name: field.type for field in msgspec.structs.fields(_Object)}
-        raise AnswerRefused(list(answer_faults(body, fields, error))) from None
-    faults: list[Fault] = []
-    steps: tuple[Step, ...] = ()
-    try:
-        steps = _steps([bytes(raw) for raw in found.actions], "/actions")
-    except AnswerRefused as refused:
-        faults.extend(refused.faults)
-    state = None if isinstance(found.state, msgspec.UnsetType) else bytes(found.state)
-    faults.extend(Fault(*fault) for fault in state_fault(found.state))
-    if faults:
-        raise AnswerRefused(faults)
-    return Answer(steps, state, found.mode, found.when_done)
+    except BAD_JSON:
+        found = _whole_leniently(body, reader)
+    top, reader.faults.top = reader.faults.top, f"{reader.faults.top}/actions"
+    steps = _steps(found.actions, reader)
+    reader.faults.top = top
+    state = None
+    for where, message in state_fault(found.state):
+        reader.faults.add(None, message, where)
+    if not reader.faults.count:
+        state = given_state(found.state)
+    tags = tuple((name, _as_text(value)) for name, value in (found.tags or {}).items())
+    return Answer(steps, state, found.mode, found.when_done, tags)
 
 
-def _not_json(body: bytes, content_type: str, first: bool) -> Answer:
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _whole_leniently(body: bytes, reader: Reader) -> _Object:
+    """Field by field. Raises what msgspec does where it is no JSON."""
+    fields: dict[str, msgspec.Raw] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    found, faults = _Object(), reader.faults
+    if has_gaps(fields):
+        faults.add(None, GAPS)
+        return found
+    known = [field.encode_name for field in msgspec.structs.fields(_Object)]
+    plain: dict[str, Any] = {key: msgspec.json.decode(raw) for key, raw in fields.items() if key not in known[:2]}
+    if unknown := [key for key in plain if key not in known]:
+        whole = {key: msgspec.json.decode(raw) for key, raw in fields.items()}
+        if hint := envelope_hint(whole):
+            faults.add((None, unknown[0]), f"unknown field; {hint}")
+            return found
+        for key in unknown:
+            _unknown(faults, key, plain.pop(key), known)
+    if (manner := reader.struct(_Manner, plain, None)) is not None:
+        found.mode, found.when_done, found.tags = manner.mode, manner.when_done, manner.tags
+    if "state" in fields:
+        found.state = fields["state"]
+    actions = fields.get("actions")
+    if actions is None or bytes(actions) == b"null":
+        return found
+    if bytes(actions)[:1] == b"[":
+        found.actions = _decode_list(bytes(actions))
+    else:
+        value = msgspec.json.decode(actions)
+        faults.add((None, "actions"), GAPS if has_gaps(value) else f"expected a list of actions, got {kind_of(value)}")
+    return found
+
+
+def _unknown(faults: Faults, key: str, item: Any, known: Sequence[str]) -> None:
+    faults.add((None, key), lambda: unknown_at_top(key, item, known))
+
+
+def _not_a_list(body: bytes, content_type: str, first: bool) -> Answer:
     try:
         value = msgspec.json.decode(body)
-    except _BAD_JSON:
-        if not first and b"<" not in body[:1] and len(body) <= 64:
+    except BAD_JSON:
+        fault = text_fault(body, content_type)
+        if not first and b"<" not in body[:1] and len(body) <= 64 and not fault.message.startswith("PHP"):
             return NOTHING  # `OK`, `Accepted`: told, and nothing asked
-        raise AnswerRefused([text_fault(body, content_type)]) from None
+        raise AnswerRefused([fault]) from None
     if value is None:
         return NOTHING
     raise AnswerRefused([value_fault(value)])
@@ -227,7 +341,6 @@ def _not_json(body: bytes, content_type: str, first: bool) -> Answer:
 
 __all__ = [
     "NOTHING",
-    "VERBS",
     "Answer",
     "Step",
     "decode_answer",

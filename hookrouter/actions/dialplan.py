@@ -15,17 +15,25 @@ from msgspec import Meta
 
 from hookrouter.actions.base import Action, Do, Reply, Run, fail_with
 from hookrouter.ari.events import Event, entered_app
+from hookrouter.policy.parameters import Kind
+from hookrouter.policy.said import in_language
+from hookrouter.text.dialplan import place
 
 
 class Dialplan(Action, frozen=True, tag="dialplan"):
     """Runs a piece of the dialplan and comes back with its variables."""
 
-    context: Annotated[str, Meta(min_length=1, description="The context that is borrowed.")]
-    extension: Annotated[str, Meta(min_length=1, description="Where in it the call begins.")] = "s"
-    priority: Annotated[int, Meta(ge=1, description="Where in the extension.")] = 1
-    read: Annotated[list[str], Meta(max_length=100, description="Variables to bring back.")] = []
+    context: Annotated[str, Meta(min_length=1, description="The context that runs.", extra=in_language(Kind.CONTEXT))]
+    extension: Annotated[
+        str, Meta(min_length=1, description="Where in it the call begins.", extra=in_language(Kind.EXTENSION))
+    ] = "s"
+    priority: Annotated[int, Meta(ge=1, le=1_000_000, description="Where in the extension.")] = 1
+    read: Annotated[
+        list[str], Meta(max_length=100, description="Variables to bring back.", extra=in_language(Kind.VARIABLE))
+    ] = []
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 
+    talks: ClassVar[bool] = True
     result: ClassVar[str | None] = "DialplanCompleted"
     group: ClassVar[str] = "dialplan"
     completes: ClassVar[str] = "When the call re-enters the app: `DialplanCompleted` {values}."
@@ -45,16 +53,16 @@ class DialplanRun(Run, tag="dialplan"):
 
     def start(self, do: Do) -> None:
         action = do.action
-        place = f"{action.context},{action.extension},{action.priority}"
-        do.request("channels.getChannelVar", "exists", channelId=do.channel, variable=f"DIALPLAN_EXISTS({place})")
+        there = place(action.context, action.extension, action.priority)
+        do.request("channels.getChannelVar", "exists", channelId=do.channel, variable=f"DIALPLAN_EXISTS({there})")
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
         action = do.action
         if name == "exists":
             found = msgspec.json.decode(reply.body, type=dict[str, Any]).get("value") if reply.status == 200 else None
             if found == "0":
-                place = f"extension `{action.extension}` in context `{action.context}`"
-                do.fail("no_such_extension", f"the dialplan has no {place}")
+                missing = f"extension `{action.extension}` in context `{action.context}`"
+                do.fail("no_such_extension", f"the dialplan has no {missing}")
                 return
             do.cast("applications.subscribe", applicationName=do.call.app, eventSource=[f"channel:{do.channel}"])
             do.request(

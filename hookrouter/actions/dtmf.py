@@ -12,9 +12,9 @@ Milliseconds = Annotated[int, Meta(ge=0, le=60_000, description="Milliseconds.")
 
 
 class SendDtmf(RequestAction, frozen=True, tag="sendDtmf"):
-    """Sends DTMF to the caller. Complete when Asterisk has taken it; the tones follow one another by themselves."""
+    """Sends DTMF to the caller. The tones follow one another by themselves."""
 
-    dtmf: Annotated[str, Meta(pattern=r"^[0-9A-Da-d*#wWfF]+$", max_length=256, description="The keys, in order.")]
+    dtmf: Annotated[str, Meta(pattern=r"^[0-9A-Da-d*#wWfF]+(?!\n)$", max_length=256, description="The keys, in order.")]
     before: Milliseconds | None = None
     between: Milliseconds | None = None
     duration: Milliseconds | None = None

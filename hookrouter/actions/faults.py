@@ -1,31 +1,100 @@
-"""All that is wrong with an answer, each fault with its JSON pointer, and what was perhaps meant.
+"""What is wrong with an answer, each fault with its JSON pointer, and what was perhaps meant.
 
-Rule: this is the slow path, taken only for an answer that decode.py has refused; its reader is who wrote the endpoint.
+Rules:
+- The reader of these words is who wrote the endpoint.
+- At most `MOST_TOLD` faults are put into words; the others are counted. Nothing that an answer holds is repeated at
+  length: names are cut at `MOST_SHOWN` characters, also before they are compared with others.
 """
 
 from __future__ import annotations
 
+import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 import msgspec
 
-from hookrouter.actions.base import Action, Prompt, Steps
-from hookrouter.actions.operation import CREATES, OperationAction
-from hookrouter.actions.vocabulary import BY_NAME
-from hookrouter.ari import operations
 from hookrouter.errors import Fault
 
-OWN_FIELDS = ("id", "wait", "onError")
-_BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+MOST_TOLD = 20
+MOST_SHOWN = 64
+_LONGEST_MESSAGE = 300
+_LONGEST_END = 200
+_LONGEST_PHP = 2000
 _SHORTEST = 'answer a JSON list of actions, such as [{"action": "answer"}], or an empty body'
 _N8N = "in n8n set Respond to *Using Respond to Webhook node*"
+GAPS = (
+    "a list with gaps in its numbers, as PHP writes one after array_filter() or unset(): give it through array_values()"
+)
+
+Place = tuple[Any, str] | None
+"""Where something stands: (the place that holds it, its key there); None: at the top. Written out only when told."""
+
+Message = str | Callable[[], str]
+
+
+class Faults:
+    """Those of one answer, in order. `top`: the pointer of what is looked at."""
+
+    __slots__ = ("_told", "count", "top")
+
+    def __init__(self, top: str = "") -> None:
+        self.top = top
+        self.count = 0
+        self._told: list[Fault] = []
+
+    def add(self, place: Place, message: Message, below: str = "") -> None:
+        """`below`: a pointer from `place` on. A message that costs something is a function: it may not be asked for."""
+        self.count += 1
+        if self.count <= MOST_TOLD:
+            text = message if isinstance(message, str) else message()
+            self._told.append(Fault(_shortened(self.top + pointer(place) + below), cut(text, _LONGEST_MESSAGE)))
+
+    def extend(self, faults: Iterable[Fault]) -> None:
+        for fault in faults:
+            self.count += 1
+            if self.count <= MOST_TOLD:
+                self._told.append(fault)
+
+    @property
+    def told(self) -> list[Fault]:
+        more = self.count - MOST_TOLD
+        return [*self._told, Fault("", f"and {more} more")] if more > 0 else list(self._told)
+
+
+def pointer(place: Place) -> str:
+    """As a JSON pointer; long keys are cut."""
+    keys: list[str] = []
+    while place is not None:
+        place, key = place
+        if key:
+            keys.append("/" + escaped(cut(key)))
+    return "".join(reversed(keys))
+
+
+def _shortened(place: str) -> str:
+    """A long pointer's both ends."""
+    return place if len(place) <= 2 * _LONGEST_END else f"{place[:_LONGEST_END]}…{place[-_LONGEST_END:]}"
+
+
+def escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def cut(text: str, most: int = MOST_SHOWN) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+# ---- a body that is no list of actions ---------------------------------------------------------------------------
 
 
 def text_fault(body: bytes, content_type: str) -> Fault:
     """A body that is no JSON at all."""
+    if (php := php_message(body)) is not None:
+        hint = "set display_errors = Off in php.ini so that such words go to PHP's log, and mend what they tell"
+        return Fault("", f"PHP wrote this beside the JSON: `{php}`; {hint}")
     text = body[:40].decode("utf-8", "replace").replace("\n", " ")
     hint = _SHORTEST
     if text.startswith(("<?xml", "<Response")):
@@ -34,7 +103,29 @@ def text_fault(body: bytes, content_type: str) -> Fault:
         hint = "this is a web page: is the URL right, and does the function answer POST? " + hint
     elif "text/plain" in content_type or text.startswith(("Accepted", "Workflow")):
         hint = f"{_N8N}; elsewhere {hint}"
-    return Fault("", f"answered {content_type or 'no content type'} `{text}`: {hint}")
+    return Fault("", f"answered {cut(content_type) or 'no content type'} `{text}`: {hint}")
+
+
+_PHP = re.compile(
+    rb"(?:<br />\s*)?(?:<b>)?(?:PHP )?(?:Fatal error|Parse error|Warning|Notice|Deprecated|Recoverable fatal error)"
+    rb"(?:</b>)?: "
+)
+_PHP_END = re.compile(rb"on line (?:<b>)?\d+(?:</b>)?")
+_TAG = re.compile(r"<[^<>]{1,20}>")
+
+
+def php_message(body: bytes) -> str | None:
+    """What PHP wrote instead of, or before, the answer: its words with file and line, without the tags."""
+    start = body[: _LONGEST_PHP * 2].lstrip()
+    if _PHP.match(start) is None:
+        behind = body[-_LONGEST_PHP:]
+        found = _PHP.search(behind) if _PHP_END.search(behind) else None
+        if found is None or body[:1] not in (b"[", b"{"):
+            return None
+        start = behind[found.start() :]
+    ends = [end.end() for end in _PHP_END.finditer(start)]
+    text = start[: ends[-1] if ends else _LONGEST_PHP].decode("utf-8", "replace")
+    return " ".join(html.unescape(_TAG.sub("", text)).split())[:_LONGEST_PHP]
 
 
 def value_fault(value: Any) -> Fault:
@@ -42,154 +133,73 @@ def value_fault(value: Any) -> Fault:
     hint = ""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         hint = ": this is JSON inside a string, encoded twice"
-    said = msgspec.json.encode(value)[:40].decode("utf-8", "replace")
-    return Fault("", f"expected a list of actions or an object, got {_kind(value)} `{said}`{hint}")
+    said = msgspec.json.encode(value[:40] if isinstance(value, str) else value)[:40].decode("utf-8", "replace")
+    return Fault("", f"expected a list of actions or an object, got {kind_of(value)} `{said}`{hint}")
 
 
-def answer_faults(body: bytes, fields: Mapping[str, Any], error: BaseException) -> Iterator[Fault]:
-    """All that is wrong with an answer that is an object. `fields`: those that it may have, and their types."""
-    try:
-        value = msgspec.json.decode(body)
-    except _BAD_JSON:
-        yield Fault("", f"not JSON: {error}")
-        return
-    for key, item in value.items():
-        if key not in fields:
-            yield Fault(f"/{_pointer(key)}", f"unknown field{_meant(key, item) or _did_you_mean(key, fields)}")
-        elif key == "actions":
-            if isinstance(item, list):
-                for index, action in enumerate(item):
-                    yield from action_faults(action, f"/actions/{index}")
-            else:
-                yield Fault("/actions", f"expected a list of actions, got {_kind(item)}")
-        elif key != "state":
-            yield from _value_faults(fields[key], item, f"/{key}")
-
-
-def _meant(key: str, item: Any) -> str:
-    """What an unknown field at the top is likely to be."""
-    if key == "message" and isinstance(item, str) and item.startswith("Workflow"):
-        return f": n8n has answered before the workflow ran; {_N8N}"
-    if key == "action" and not isinstance(item, list):
-        return "; an answer with one action is a list with one action"
-    if isinstance(item, list) and item and isinstance(item[0], dict) and "action" in item[0]:
-        return "; did you mean `actions`?"
+def envelope_hint(value: dict[str, Any]) -> str:
+    """An answer that a platform has wrapped: which setting takes the wrapping off. "" where it is none."""
+    if "statusCode" in value and "body" in value:
+        return (
+            "this is the envelope of an AWS Lambda function, and nothing unwrapped it: in API Gateway turn on *Lambda proxy "
+            "integration* (a function URL does it by itself), or return the list of actions alone"
+        )
+    for key, hint in _ENVELOPES.items():
+        if key in value and len(value) <= 2 and "actions" not in value:
+            return hint
     return ""
 
 
-def action_faults(value: Any, place: str) -> Iterator[Fault]:
-    """Everything that is wrong with one action, nested ones included. `place`: its JSON pointer."""
-    if not isinstance(value, dict):
-        hint = f'; did you mean {{"action": "{value}"}}?' if isinstance(value, str) and value in BY_NAME else ""
-        yield Fault(place, f"expected an action (an object with `action`), got {_kind(value)}{hint}")
-        return
-    name = value.get("action")
-    if not isinstance(name, str):
-        yield Fault(
-            f"{place}/action",
-            _nameless(value) if name is None else f"expected a string, got {_kind(name)}",
-        )
-        return
-    if "." in name:
-        yield from _operation_faults(name, value, place)
-        return
-    verb = BY_NAME.get(name)
-    if verb is None:
-        yield Fault(f"{place}/action", f"unknown action `{name}`{_did_you_mean(name, BY_NAME)}")
-        return
-    yield from field_faults(verb, value, place)
+_ENVELOPES = {
+    "json": "this is an item of n8n: in *Respond to Webhook* set *Respond With* to JSON and *Response Body* to "
+    "{{ $json.actions }}",
+    "output": "this is a wrapping: of n8n's AI Agent (in *Respond to Webhook* set *Respond With* to JSON and *Response Body* "
+    "to {{ $json.output }}), or of AWS Step Functions (in API Gateway's *Mapping template* write "
+    "$util.parseJson($input.path('$.output')))",
+    "data": "did you mean `actions`? If a platform has put it there: in n8n's Webhook node remove the option *Put Response in "
+    "Field*, in Laravel call JsonResource::withoutWrapping()",
+}
 
 
-def _nameless(value: Mapping[str, Any]) -> str:
+def unknown_at_top(key: str, item: Any, known: Iterable[str]) -> str:
+    """What an unknown field of the answer is likely to be."""
+    if key == "message" and isinstance(item, str) and item.startswith("Workflow"):
+        return f"unknown field: n8n has answered before the workflow ran; {_N8N}"
+    if key == "action" and not isinstance(item, list):
+        return "unknown field; an answer with one action is a list with one action"
+    if isinstance(item, list) and item and isinstance(item[0], dict) and "action" in item[0]:
+        return "unknown field; did you mean `actions`?"
+    return f"unknown field{did_you_mean(key, known)}"
+
+
+def nameless(value: dict[str, Any], known: Iterable[str]) -> str:
     """An action that does not say which: perhaps by another key, perhaps by the key itself."""
+    names = frozenset(known)
     for key, item in value.items():
-        if isinstance(item, str) and item in BY_NAME:
-            return f"missing: the name of a verb; `{key}` is called `action` here"
-        if key in BY_NAME:
+        if isinstance(item, str) and item in names:
+            return f"missing: the name of a verb; `{cut(key)}` is called `action` here"
+        if key in names:
             return f'missing: the name of a verb; did you mean {{"action": "{key}", …}}?'
-    return "missing: the name of a verb"
+    return envelope_hint(value) or "missing: the name of a verb"
 
 
-def _operation_faults(name: str, value: dict[str, Any], place: str) -> Iterator[Fault]:
-    if operations.operation(name) is None:
-        suggestion = operations.suggest(name)
-        hint = f"; did you mean `{suggestion}`?" if suggestion else "; `hookrouter schema actions` lists them"
-        yield Fault(f"{place}/action", f"Asterisk has no operation `{name}`{hint}")
-        return
-    params = {key: item for key, item in value.items() if key not in ("action", *OWN_FIELDS)}
-    completed = OperationAction(operation=name, params=params).complete("-")
-    if name in CREATES:
-        completed.setdefault(CREATES[name][1], "-")  # the router chooses one
-    yield from operations.check(name, {k: v for k, v in completed.items() if k not in OWN_FIELDS}, place=place)
-    common = {key: value[key] for key in OWN_FIELDS if key in value}
-    yield from field_faults(Action, common | {"action": name}, place)
-
-
-def field_faults(kind: type[msgspec.Struct], value: Mapping[str, Any], place: str) -> Iterator[Fault]:
-    """All that is wrong with an object's fields; a verb's own check comes last, when each field by itself is right."""
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    wrong = False
-    for key, item in value.items():
-        if key == "action" and issubclass(kind, Action):
-            continue
-        field = fields.get(key)
-        where = f"{place}/{_pointer(key)}"
-        if field is None:
-            wrong = True
-            yield Fault(where, f"unknown field{_did_you_mean(key, fields)}")
-            continue
-        for fault in _value_faults(field.type, item, where):
-            wrong = True
-            yield fault
-    for key, field in fields.items():
-        if field.required and key not in value:
-            wrong = True
-            yield Fault(f"{place}/{_pointer(key)}", "missing")
-    if not wrong and issubclass(kind, Action) and kind is not Action:
-        action = msgspec.json.decode(msgspec.json.encode(value), type=kind, dec_hook=_convert_hook)
-        for where, message in action.check():
-            yield Fault(place + where, message)
-
-
-def _value_faults(type: Any, value: Any, place: str) -> Iterator[Fault]:
-    """What is wrong with one field; nested actions are walked one by one."""
-    if msgspec.Raw in (type, *get_args(type), *(part for inner in get_args(type) for part in get_args(inner))):
-        return  # any JSON
-    steps = _steps_type(type)
-    if steps is not None and value is not None:
-        try:
-            items = steps.items(value)
-        except ValueError as error:
-            yield Fault(place, _plain(str(error)) + ("" if isinstance(value, str | list) else f", got {_kind(value)}"))
-            return
-        for below, item in items:
-            for fault in action_faults(item, place + below):
-                at_media = issubclass(steps, Prompt) and isinstance(value, str)
-                yield Fault(place, fault.message) if at_media else fault
-        return
-    inner = _mapping_of_steps(type)
-    if inner is not None and isinstance(value, dict):
-        for key, item in value.items():
-            yield from _value_faults(inner, item, f"{place}/{_pointer(key)}")
-        return
-    try:
-        msgspec.convert(value, type, dec_hook=_convert_hook)
-    except (msgspec.ValidationError, ValueError) as error:
-        text, _, path = str(error).partition(" - at `$")
-        where = place + _from_path(path.rstrip("`"))
-        if (found := _FIELD.match(text)) is None:
-            yield Fault(where, _plain(text) + _enum_hint(type, value))
-        else:
-            known = {name for part in _structs(type) for name in part.__struct_encode_fields__}
-            hint = (
-                "missing"
-                if found[1] == "missing required"
-                else f"unknown field{_did_you_mean(found[2], sorted(known))}"
-            )
-            yield Fault(f"{where}/{_pointer(found[2])}", hint)
-
+# ---- words -------------------------------------------------------------------------------------------------------
 
 _FIELD = re.compile(r"Object (missing required|contains unknown) field `([^`]*)`")
+
+
+def told_by_msgspec(text: str, annotation: Any, value: Any) -> tuple[str, str]:
+    """msgspec's error in our words: (the pointer below the field, what is wrong)."""
+    text, _, path = text.partition(" - at `$")
+    where = from_path(path.rstrip("`"))
+    if (found := _FIELD.match(text)) is None:
+        return where, plain(text) + _enum_hint(annotation, value)
+    known = sorted({name for part in _structs(annotation) for name in part.__struct_encode_fields__})
+    missing = found[1] == "missing required"
+    return (
+        f"{where}/{escaped(cut(found[2]))}",
+        "missing" if missing else f"unknown field{did_you_mean(found[2], known)}",
+    )
 
 
 def _structs(annotation: Any) -> Iterator[type[msgspec.Struct]]:
@@ -199,55 +209,20 @@ def _structs(annotation: Any) -> Iterator[type[msgspec.Struct]]:
         yield from _structs(part)
 
 
-def _convert_hook(type: Any, value: Any) -> Any:
-    """Nested actions stay what they are: they are walked one by one."""
-    found = type(msgspec.json.encode(item) for _, item in type.items(value))
-    if isinstance(value, str) and hasattr(found, "mode"):
-        found.mode = value
-    return found
-
-
-def _steps_type(annotation: Any) -> type[Steps] | None:
-    for part in (annotation, *get_args(annotation)):
-        if isinstance(part, type) and issubclass(part, Steps):
-            return part
-        for inner in get_args(part):
-            if isinstance(inner, type) and issubclass(inner, Steps) and not _is_container(part):
-                return inner
-    return None
-
-
-def _is_container(annotation: Any) -> bool:
-    return getattr(annotation, "__origin__", None) in (dict, list, tuple)
-
-
-def _mapping_of_steps(annotation: Any) -> type[Steps] | None:
-    for part in (annotation, *get_args(annotation), *(b for a in get_args(annotation) for b in get_args(a))):
-        if getattr(part, "__origin__", None) is dict:
-            found = get_args(part)[1]
-            return found if isinstance(found, type) and issubclass(found, Steps) else None
-    return None
-
-
-def _from_path(path: str) -> str:
+def from_path(path: str) -> str:
     """msgspec's `.to[0].timeout` as `/to/0/timeout`."""
-    return "".join(
-        "/" + _pointer(a or b) for a, b in re.findall(r"\.([^.\[\]]+)|\[([^\]]+)\]", path) if (a or b) != "..."
-    )
+    parts = re.findall(r"\.([^.\[\]]+)|\[([^\]]+)\]", path[:500])
+    return "".join("/" + escaped(cut(a or b)) for a, b in parts if (a or b) != "...")
 
 
-def _pointer(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
-
-
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """msgspec's words for types, in ours: `int | null` is a whole number."""
 
     def words(found: re.Match[str]) -> str:
         kinds = found[1].split(" | ")
         return " or ".join(_NAMES[kind] for kind in kinds if kind != "null" or len(kinds) == 1)
 
-    text = text[:1].lower() + text[1:]
+    text = text[:1].lower() + cut(text, 200)[1:]
     return re.sub(r"`((?:(?:str|int|float|bool|array|object|null)(?: \| )?)+)`", words, text)
 
 
@@ -257,16 +232,26 @@ _NAMES = {
 }  # fmt: skip
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """What it is, in JSON's words."""
     return {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}.get(
         type(value), "a number"
     )
 
 
-def _did_you_mean(name: str, known: Any) -> str:
+def did_you_mean(name: str, known: Iterable[Any]) -> str:
+    """`; did you mean …?`, or what there is."""
     lowered = {str(item).lower(): str(item) for item in known}
-    close = get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
-    return f"; did you mean `{lowered[close[0]]}`?" if close else f"; known: {', '.join(map(str, known))}"
+    close = get_close_matches(cut(name).lower(), lowered, n=1, cutoff=0.6)
+    return f"; did you mean `{lowered[close[0]]}`?" if close else f"; known: {', '.join(lowered.values())}"
+
+
+def unknown_field(name: str, known: Iterable[str], missing: Sequence[str]) -> str:
+    """A field that is not known; perhaps it is the one that is `missing`."""
+    found = did_you_mean(name, known)
+    if "did you mean" not in found and len(missing) == 1:
+        found = f"; did you mean `{missing[0]}`, which is missing?"
+    return f"unknown field{found}"
 
 
 def _literals(annotation: Any) -> list[str]:
@@ -277,4 +262,4 @@ def _literals(annotation: Any) -> list[str]:
 
 def _enum_hint(annotation: Any, value: Any) -> str:
     known = _literals(annotation)
-    return _did_you_mean(value, known) if known and isinstance(value, str) else ""
+    return did_you_mean(value, known) if known and isinstance(value, str) else ""

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from hookrouter.actions.base import Action, Do, RequestAction, Run, state_fault
+from hookrouter.actions.json_text import state_json
 
 
 class Fetch(Action, frozen=True, tag="fetch"):
@@ -19,7 +20,7 @@ class Fetch(Action, frozen=True, tag="fetch"):
     callless: ClassVar[bool] = True
     group: ClassVar[str] = "function"
     completes: ClassVar[str] = (
-        "When the answer is there. No answer: the rest goes on, or the fallback if there is none."
+        "When the answer has come. If none comes, the rest of the program goes on, or the fallback where there is no rest."
     )
     examples: ClassVar[tuple[str, ...]] = ('{"action": "fetch", "url": "/menu"}',)
 
@@ -33,7 +34,7 @@ class FetchRun(Run, tag="fetch"):
 
 
 class SetState(Action, frozen=True, tag="setState"):
-    """Replaces the call's state (`call.state` of every later event), at this place of the program."""
+    """Replaces the call's state (`call.state` of every later event) when the program comes to this action."""
 
     state: Annotated[msgspec.Raw, Meta(description="Any JSON, at most 16 KiB.", extra_json_schema={})]
     group: ClassVar[str] = "function"
@@ -48,7 +49,7 @@ class SetState(Action, frozen=True, tag="setState"):
 
 class SetStateRun(Run, tag="setState"):
     def start(self, do: Do) -> None:
-        do.set_state(bytes(do.action.state))
+        do.set_state(state_json(bytes(do.action.state)))
         do.finish()
 
 

@@ -1,11 +1,12 @@
 """gather: collects digits, while a prompt plays or after it.
 
 Rules:
-- Digits typed ahead, while earlier actions ran, count from the start.
+- Digits typed ahead, while earlier prompts were heard, count from the start; `finishOnKey` without a digit does not.
 - The first key ends the prompt (`bargeIn`); without `bargeIn` keys during the prompt still count, and are looked at when
   it has ended.
 - `timeout` runs from the end of the prompt to the first key, `interDigitTimeout` between keys; while digits could still
   be completed to something longer that is valid, the second one decides.
+- `finishOnKey` typed right after an entry that was complete without it (`1234#` where `maxDigits` is 4) is part of it.
 - An entry is looked at when it is complete: `maxDigits` reached, `finishOnKey`, a pattern that can match no longer, or a
   timeout. A wrong one is tried again `tries` times in all, after `invalid`.
 """
@@ -19,13 +20,15 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from hookrouter.actions.base import Action, Do, Outcome, Prompt, Run, Steps
-from hookrouter.ari.events import Event
+from hookrouter.actions.base import Action, Do, Outcome, Run
+from hookrouter.actions.nested import Prompt, Steps
 
 Reason = Literal["maxDigits", "valid", "finishOnKey", "timeout", "interDigitTimeout", "invalid", "hangup"]
 Seconds = Annotated[float, Meta(gt=0, le=600)]
-Key = Annotated[str, Meta(pattern=r"^[0-9A-D*#]?$")]
+Key = Annotated[str, Meta(pattern=r"^[0-9A-D*#]?(?!\n)$")]
+Pattern = Annotated[str, Meta(max_length=64)]
 
+_CLOSING_WITHIN = 1.5  # seconds in which `finishOnKey` follows the last digit
 _CLASSES = {"X": "[0-9]", "Z": "[1-9]", "N": "[2-9]", ".": ".+", "!": ".*"}
 
 
@@ -58,27 +61,38 @@ def matches(pattern: str, digits: str) -> Literal["no", "partly", "exactly", "an
 
 
 class Gather(Action, frozen=True, tag="gather"):
-    """Plays a prompt and collects what the caller types. Digits typed before it began count."""
+    """Plays a prompt and collects what the caller types. Digits typed while an earlier prompt was heard count; those of a
+    talk (`dial`, `bridge`, …) or of a recording do not."""
 
     prompt: Annotated[Prompt | None, Meta(description="Media, or actions `play`, `say`, `pause`.")] = None
     max_digits: Annotated[int, Meta(ge=1, le=255, description="Complete after so many.")] | None = None
     min_digits: Annotated[int, Meta(ge=1, le=255, description="Fewer are invalid.")] = 1
     valid_digits: (
         Annotated[
-            str | list[str], Meta(description="The entries that are valid: a list, or dialplan patterns such as `1XX`.")
+            Pattern | Annotated[list[Pattern], Meta(max_length=500)],
+            Meta(description="The entries that are valid: a list, or dialplan patterns such as `1XX`."),
         ]
         | None
     ) = None
-    finish_on_key: Annotated[Key, Meta(description="Ends the entry and is not part of it; empty: no such key.")] = "#"
+    finish_on_key: Annotated[
+        Key,
+        Meta(
+            description="Ends the entry and is not part of it. It is also dropped behind an entry that was complete "
+            "without it. Empty: no such key."
+        ),
+    ] = "#"
     timeout: Annotated[Seconds, Meta(description="Seconds from the end of the prompt to the first key.")] = 5.0
     inter_digit_timeout: Annotated[Seconds, Meta(description="Seconds from one key to the next.")] = 3.0
     barge_in: Annotated[bool, Meta(description="Whether a key ends the prompt.")] = True
     tries: Annotated[int, Meta(ge=1, le=20, description="How often the prompt is played in all.")] = 1
     invalid: Annotated[Prompt | None, Meta(description="Played before the next try.")] = None
     branches: Annotated[
-        dict[str, Steps] | None,
+        Annotated[dict[str, Steps], Meta(max_length=500)] | None,
         Meta(description="Entry → the actions that run at once; `timeout`, `invalid` and `default` are entries too."),
     ] = None
+    sensitive: Annotated[
+        bool, Meta(description="Card data and the like: the digits are never in the record, nor in a log line.")
+    ] = False
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 
     result: ClassVar[str | None] = "DigitsCollected"
@@ -103,7 +117,7 @@ class Gather(Action, frozen=True, tag="gather"):
             try:
                 _pattern(pattern)
             except re.error as error:
-                yield "/validDigits", f"`{pattern}` is no dialplan pattern: {error}"
+                yield "/validDigits", f"`{pattern}` is not a dialplan pattern: {error}"
                 return
             if self.finish_on_key and pattern == self.finish_on_key:
                 yield "/validDigits", f"`{pattern}` ends an entry (`finishOnKey`): it could never be typed"
@@ -158,6 +172,8 @@ class GatherRun(Run, tag="gather"):
 
     def start(self, do: Do) -> None:
         ahead = do.take_digits()
+        if key := do.action.finish_on_key:
+            ahead = ahead.lstrip(key)  # it ended, or was to end, something else: it is no entry by itself
         if do.action.prompt and not (ahead and do.action.barge_in):
             self.pending = ahead
             do.spawn(do.action.prompt, "prompt")
@@ -180,26 +196,34 @@ class GatherRun(Run, tag="gather"):
             self.digits += key
             reason = action.judge(self.digits)
             if reason is not None:
+                self._close(do)
                 self._complete(reason, do)
                 return
             do.after(action.inter_digit_timeout, "next")
 
-    def on_event(self, event: Event, do: Do) -> None:
-        head = event.head
-        if head.type != "ChannelDtmfReceived" or head.channel is None or head.channel.id != do.channel:
-            return
-        do.take_digits()
+    def on_key(self, channel: str, key: str, do: Do) -> bool:
+        if channel != do.channel:
+            return False
         if do.running("invalid"):
             do.kill("invalid")
-            self._again(do, head.digit)
+            self._again(do, key)
         elif do.running("prompt"):
             if do.action.barge_in:
                 do.kill("prompt")
-                self._listen(do, self.pending + head.digit)
+                self._listen(do, self.pending + key)
             else:
-                self.pending += head.digit
+                self.pending += key
         else:
-            self._keys(head.digit, do)
+            self._keys(key, do)
+        return True
+
+    def _close(self, do: Do) -> None:
+        """The entry is complete without `finishOnKey`, which may follow all the same."""
+        key = do.action.finish_on_key
+        if self.pending:
+            self.pending = self.pending.removeprefix(key)
+        elif key:
+            do.expect_closing(key, min(_CLOSING_WITHIN, do.action.inter_digit_timeout))
 
     def on_child(self, name: str, outcome: Outcome, do: Do) -> None:
         if outcome == "failed":

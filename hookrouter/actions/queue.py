@@ -17,20 +17,24 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
-from hookrouter.actions.base import Action, Do, Member, Outcome, Prompt, Reply, Run, Steps, error_message
-from hookrouter.actions.dial import BRIDGE_TYPE
+from hookrouter.actions.base import Action, Do, Member, Outcome, Reply, Run, dissolve, error_message
+from hookrouter.actions.bridge import shared_id
+from hookrouter.actions.legs import BRIDGE_TYPE
+from hookrouter.actions.nested import Prompt, Steps
 from hookrouter.actions.play import Digits
 from hookrouter.ari.events import Event
 
 Name = Annotated[
-    str, Meta(min_length=1, max_length=100, description="The queue's name: yours, it is there when it is used.")
+    str,
+    Meta(min_length=1, max_length=100, description="A name of your choice; the queue exists as soon as it is used."),
 ]
 _JOIN_TIMEOUT = 8.0
 _GONE_DELAY = 0.25  # seconds in which a hangup is known, when a request has failed because of it
 
 
-def queue_room(app: str, name: str) -> str:
-    return f"hr-queue-{app}-{name}"
+def queue_room(app: str, tenant: str, name: str) -> str:
+    """The id of a queue: no two of them are the same, whatever an app, a tenant or a queue is called."""
+    return shared_id("queue", app, tenant, name)
 
 
 def waiting(members: Sequence[Member]) -> list[Member]:
@@ -48,16 +52,18 @@ class Enqueue(Action, frozen=True, tag="enqueue"):
     wait_url: Annotated[str, Meta(description="Gets `QueueWaiting` {queue, position, size, waitSeconds}.")] | None = (
         None
     )
-    every: Annotated[float, Meta(ge=1, le=3600, description="Seconds between two of them.")] = 30.0
+    every: Annotated[float, Meta(ge=1, le=3600, description="Seconds from one `QueueWaiting` to the next.")] = 30.0
     timeout: Annotated[float, Meta(gt=0, le=86_400, description="Seconds after which the program goes on.")] | None = (
         None
     )
     exit_on: Annotated[Digits, Meta(description="Keys that leave the queue.")] = ""
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 
+    talks: ClassVar[bool] = True
     result: ClassVar[str | None] = "QueueCompleted"
     group: ClassVar[str] = "parties"
     completes: ClassVar[str] = (
+        "When the wait is over, or the talk with an agent: "
         "`QueueCompleted` {reason: `answered` `timeout` `exit` `hangup`, waitSeconds, talkSeconds, call and state of the "
         "agent}."
     )
@@ -74,14 +80,16 @@ class Dequeue(Action, frozen=True, tag="dequeue"):
 
     queue: Name
     confirm: Annotated[
-        Steps | None, Meta(description="Actions that the agent must pass; a `hangup` in them rejects.")
+        Steps | None, Meta(description="Actions that run for the agent first; a `hangup` in them rejects the caller.")
     ] = None
     whisper: Annotated[Prompt | None, Meta(description="What the agent hears before they are joined.")] = None
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 
+    talks: ClassVar[bool] = True
     result: ClassVar[str | None] = "QueueCompleted"
     group: ClassVar[str] = "parties"
     completes: ClassVar[str] = (
+        "When the talk with the caller is over, or none waits: "
         "`QueueCompleted` {reason: `answered` `empty` `rejected` `abandoned` `hangup`, waitSeconds, talkSeconds, call and "
         "state of the caller}; `CallerTaken` tells which caller it is before they are joined."
     )
@@ -112,7 +120,7 @@ class EnqueueRun(Run, tag="enqueue"):
 
     def start(self, do: Do) -> None:
         action: Enqueue = do.action
-        self.queue, self.priority = queue_room(do.call.app, action.queue), action.priority
+        self.queue, self.priority = queue_room(do.call.app, do.call.tenant, action.queue), action.priority
         self.since = do.now
         do.own("queue", self.queue)
         self._limit(do)
@@ -157,32 +165,29 @@ class EnqueueRun(Run, tag="enqueue"):
     def on_event(self, event: Event, do: Do) -> None:
         head = event.head
         mine = head.channel is not None and head.channel.id == do.channel
-        if (
-            head.type == "ChannelDtmfReceived"
-            and mine
-            and not self.bridge
-            and head.digit
-            and head.digit in do.action.exit_on
-        ):
-            do.take_digits()
-            self._finish("exit", do)
-        elif self.bridge and head.bridge is not None and head.bridge.id == self.bridge:
+        if self.bridge and head.bridge is not None and head.bridge.id == self.bridge:
             if head.type == "ChannelEnteredBridge" and mine:
                 self.joined_at = do.now
             elif head.type == "BridgeDestroyed" or (head.type == "ChannelLeftBridge" and mine):
                 do.after(0.2, "left")
+
+    def on_key(self, channel: str, key: str, do: Do) -> bool:
+        if channel != do.channel or self.bridge or key not in do.action.exit_on:
+            return False
+        self._finish("exit", do)
+        return True
 
     def on_signal(self, name: str, data: Mapping[str, Any], do: Do) -> None:
         if name == "claim":
             good = not self.agent and not self.bridge
             if good:
                 self.agent = str(data["agent"])
-            answer = {"ok": good, "call": do.call.id, "state": do.call.state_json.decode(), "caller": do.call.caller,
-                      "waitSeconds": round(do.now - self.since, 3)}  # fmt: skip
+            answer = {"ok": good, "call": do.call.id, "channel": do.channel, "state": do.call.state_json.decode(),
+                      "caller": do.call.caller, "waitSeconds": round(do.now - self.since, 3)}  # fmt: skip
             do.signal(str(data["agent"]), "claimed", answer)
         elif name == "release" and data.get("agent") == self.agent and not self.joined_at:
             was_joining = bool(self.bridge)
-            do.disown(self.bridge)
+            do.disown("room", self.bridge)
             self.agent, self.bridge = "", ""
             if was_joining:
                 self._limit(do)
@@ -216,8 +221,8 @@ class EnqueueRun(Run, tag="enqueue"):
             do.cast("channels.stopMoh", channelId=do.channel)
         if self.agent:
             do.signal(self.agent, "caller gone", {"call": do.call.id})
-        do.disown(self.queue)
-        do.disown(self.bridge)
+        do.disown("queue", self.queue)
+        do.disown("room", self.bridge)
 
     def stop(self, do: Do) -> None:
         self._release(do)
@@ -227,10 +232,15 @@ class EnqueueRun(Run, tag="enqueue"):
 
 
 class DequeueRun(Run, tag="dequeue"):
-    """`phase`: `claiming`, `asking` (confirm or whisper), `joining`, `talking`. `refused`: why the two cannot be joined."""
+    """`phase`: `claiming`, `asking` (confirm or whisper), `joining`, `talking`. `refused`: why the two cannot be joined.
 
+    `caller`: the caller's call; `theirs`: who is on its line now.
+    """
+
+    channels: ClassVar[tuple[str, ...]] = ("theirs", "missing")
     phase: str = ""
     caller: str = ""
+    theirs: str = ""
     state: str = "null"
     waited: float = 0.0
     bridge: str = ""
@@ -240,10 +250,10 @@ class DequeueRun(Run, tag="dequeue"):
     gone: bool = False
 
     def in_bridge(self, do: Do) -> tuple[str, ...]:
-        return (do.channel, self.caller) if self.joined_at else ()
+        return (do.channel, self.theirs) if self.joined_at else ()
 
     def start(self, do: Do) -> None:
-        callers = waiting(do.members(queue_room(do.call.app, do.action.queue)))
+        callers = waiting(do.members(queue_room(do.call.app, do.call.tenant, do.action.queue)))
         caller = next((member for member in callers if not member.data.get("claimed")), None)
         if caller is None:
             do.finish({"reason": "empty", "queue": do.action.queue})
@@ -260,6 +270,7 @@ class DequeueRun(Run, tag="dequeue"):
             if not data["ok"]:
                 self.start(do)
                 return
+            self.theirs = str(data["channel"])
             self.state, self.waited = str(data["state"]), float(data["waitSeconds"])
             about = {"call": self.caller, "state": msgspec.Raw(self.state.encode()), "caller": data["caller"]}
             do.tell("CallerTaken", about | {"queue": do.action.queue, "waitSeconds": self.waited})
@@ -300,7 +311,8 @@ class DequeueRun(Run, tag="dequeue"):
         do.own("bridge", self.bridge)
         do.signal(self.caller, "connect",
                   {"agent": do.call.id, "bridge": self.bridge, "state": do.call.state_json.decode()})  # fmt: skip
-        self.missing = [do.channel, self.caller]
+        do.borrow(self.theirs)  # a caller who waits in a queue is given to the one who takes them
+        self.missing = [do.channel, self.theirs]
         do.after(_JOIN_TIMEOUT, "join")
         do.request("bridges.createWithId", "create", undo=("bridges.destroy", {"bridgeId": self.bridge}),
                    bridgeId=self.bridge, type=BRIDGE_TYPE, name=f"queue {do.action.queue}")  # fmt: skip
@@ -322,7 +334,9 @@ class DequeueRun(Run, tag="dequeue"):
             if not self.missing:
                 do.cancel("join")
                 self.phase, self.joined_at = "talking", do.now
-        elif head.type == "BridgeDestroyed" or (head.type == "ChannelLeftBridge" and self.joined_at):
+        elif head.type == "BridgeDestroyed" or (
+            head.type == "ChannelLeftBridge" and self.joined_at and channel in (do.channel, self.theirs)
+        ):
             do.after(0.1, "over")
 
     def on_timer(self, name: str, do: Do) -> None:
@@ -352,9 +366,8 @@ class DequeueRun(Run, tag="dequeue"):
     def _release(self, do: Do) -> None:
         do.kill("whisper")
         do.kill("confirm")
-        if self.bridge in do.owned:
-            do.cast("bridges.destroy", bridgeId=self.bridge)
-            do.disown(self.bridge)
+        caller = do.peer(self.caller)
+        dissolve(do, self.bridge, *([caller.channel] if caller else []))
 
     def stop(self, do: Do) -> None:
         if not self.joined_at:

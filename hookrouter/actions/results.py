@@ -73,6 +73,8 @@ class DialCompleted(Result, frozen=True):
     cause: Cause
     talk_seconds: Seconds
     reason: Annotated[str, Meta(description="What ended it.")]
+    transferred: Annotated[bool, Meta(description="A phone has handed the talk on.")] | UnsetType = UNSET
+    transferred_to: Annotated[str, Meta(description="The extension or number it went to.")] | UnsetType = UNSET
     example: ClassVar[str] = (
         '{"action": {"action": "dial", "to": "PJSIP/alice"}, "status": "noAnswer", "endpoint": null, "cause": 19, '
         '"talkSeconds": 0.0, "reason": "nobody"}'
@@ -176,7 +178,7 @@ class StreamCompleted(Result, frozen=True):
 
 
 class OriginateCompleted(Result, frozen=True):
-    """Somebody whom `originate` called has answered, or has not."""
+    """Somebody whom `originate` called has answered, or has not; of a call by `POST /v1/calls` only that it was not answered."""
 
     call: Annotated[str, Meta(description="The new call's id.")]
     status: Ending
@@ -232,12 +234,72 @@ class ActionFailed(Result, frozen=True):
     )
 
 
-class CallEnded(Result, frozen=True):
-    """The call is over, and all that the router made for it is gone. There is no `action`."""
+class EventsLeftOut(Result, frozen=True):
+    """So many events of the call came while others waited that these were not kept. There is no `action`."""
 
-    reason: str
-    seconds: Seconds
-    example: ClassVar[str] = '{"reason": "hangup", "seconds": 61.3}'
+    count: Annotated[int, Meta(ge=1, description="How many, at this place in the order of the events.")]
+    types: Annotated[dict[str, int], Meta(description="How many of each type.")]
+    example: ClassVar[str] = '{"count": 58000, "types": {"ChannelVarset": 57990, "ChannelTalkingStarted": 10}}'
+
+
+Instant = Annotated[str, Meta(description="RFC 3339, by Asterisk's clock.", extra_json_schema={"format": "date-time"})]
+
+
+class LegDetail(msgspec.Struct, kw_only=True, frozen=True, rename="camel"):
+    """A leg that a call has dialled."""
+
+    to: Annotated[str, Meta(description="As Asterisk was asked to dial it.")]
+    dialled_at: Instant
+    answered_at: Instant | None
+    ended_at: Instant
+    seconds: Annotated[float, Meta(ge=0, description="From its answer to its end; 0: never answered.")]
+    result: Ending
+    cause: Annotated[int, Meta(description="The Q.850 cause of its end.")] | None
+
+
+class LegsLeftOut(msgspec.Struct, kw_only=True, frozen=True):
+    """Legs that are not listed one by one."""
+
+    count: Annotated[int, Meta(ge=1)]
+    seconds: Annotated[float, Meta(ge=0, description="All of theirs together.")]
+
+
+class CallEnded(Result, frozen=True):
+    """The call detail record: the call is over. There is no `action`."""
+
+    reason: Annotated[
+        str, Meta(description="`hangup`, `left` (given away: `continue`, `move`, `redirect`), or what else ended it.")
+    ]
+    seconds: Annotated[float, Meta(ge=0, description="From `startedAt` to `endedAt`.")]
+    caller: Annotated[str, Meta(description="The caller's number; empty: none was told.")]
+    called: Annotated[str, Meta(description="The extension that was called; of a call of yours, whom it was to.")]
+    direction: Annotated[Literal["in", "out"], Meta(description="`out`: by `originate` or `POST /v1/calls`.")]
+    channel: Annotated[str, Meta(description="The name of its channel.")]
+    route: Annotated[str, Meta(description="The control route that owned it.")]
+    tenant: Annotated[str, Meta(description="The route's `tenant`; empty: none.")]
+    tags: Annotated[dict[str, str], Meta(description="What answers have set.")]
+    started_at: Annotated[Instant, Meta(description="When it entered the app.")]
+    answered_at: Annotated[Instant | None, Meta(description="null: it was never answered.")]
+    ended_at: Annotated[Instant, Meta(description="When it was hung up, or left the app.")]
+    answered_seconds: Annotated[float, Meta(ge=0, description="From `answeredAt` to `endedAt`.")]
+    talk_seconds: Annotated[
+        float,
+        Meta(ge=0, description="In which it was in a bridge with somebody else who had answered, all talks together."),
+    ]
+    legs: Annotated[list[LegDetail], Meta(description="Those that it dialled, in their order.")]
+    legs_left_out: Annotated[LegsLeftOut, Meta(description="Of a call with more than 200: the oldest.")] | UnsetType = (
+        UNSET
+    )
+    example: ClassVar[str] = (
+        '{"reason": "hangup", "seconds": 61.3, "caller": "+4930123456", "called": "1000", "direction": "in", '
+        '"channel": "PJSIP/trunk-0000002a", "route": "ivr", "tenant": "", "tags": {"customer": "4711"}, '
+        '"startedAt": "2026-11-23T01:21:20.227Z", "answeredAt": "2026-11-23T01:21:22.105Z", '
+        '"endedAt": "2026-11-23T01:22:21.527Z", "answeredSeconds": 59.422, "talkSeconds": 41.2, '
+        '"legs": [{"to": "PJSIP/alice", "dialledAt": "2026-11-23T01:21:24.011Z", "answeredAt": null, '
+        '"endedAt": "2026-11-23T01:21:31.118Z", "seconds": 0.0, "result": "busy", "cause": 17}, '
+        '{"to": "PJSIP/bob", "dialledAt": "2026-11-23T01:21:31.120Z", "answeredAt": "2026-11-23T01:21:40.310Z", '
+        '"endedAt": "2026-11-23T01:22:21.540Z", "seconds": 41.23, "result": "answered", "cause": 16}]}'
+    )
 
 
 RESULT_TYPES: dict[str, type[Result]] = {found.__name__: found for found in Result.__subclasses__()}

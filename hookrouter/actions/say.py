@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -9,6 +10,7 @@ from msgspec import Meta
 
 from hookrouter.actions.base import Action, Do, Reply, Run, error_message
 from hookrouter.actions.play import Digits, PlayRun
+from hookrouter.text.commands import name_fault
 
 SPEECH = "~speech"
 """Not one of Asterisk's operations: the runner hands it to the speech adapter, whose reply is {"media": URI}."""
@@ -30,8 +32,13 @@ class Say(Action, frozen=True, tag="say"):
     result: ClassVar[str | None] = "PlayCompleted"
     quiet: ClassVar[bool] = True
     group: ClassVar[str] = "sound"
-    completes: ClassVar[str] = "When all is said: `PlayCompleted` {state, digit?}."
+    completes: ClassVar[str] = "When everything has been said: `PlayCompleted` {state, digit?}."
     examples: ClassVar[tuple[str, ...]] = ('{"action": "say", "text": "Welcome.", "lang": "en"}',)
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        for place, name in (("/lang", self.lang), ("/voice", self.voice)):
+            if fault := name_fault(name or ""):
+                yield place, fault
 
     def run(self) -> Run:
         return SayRun()

@@ -58,9 +58,17 @@ class Unhold(_Plain, frozen=True, tag="unhold"):
 
 
 class Moh(_Plain, frozen=True, tag="moh"):
-    """Plays music on hold until `mohStop`; the program goes on at once."""
+    """Plays music on hold until `mohStop`; the program goes on at once. After a prompt the music begins again."""
 
-    moh_class: Annotated[str, Meta(description="A class of musiconhold.conf.")] | None = None
+    moh_class: (
+        Annotated[
+            str,
+            Meta(
+                description="A class of musiconhold.conf; for one that is not there Asterisk plays `default`, and tells nobody."
+            ),
+        ]
+        | None
+    ) = None
     undo: ClassVar[str | None] = "channels.stopMoh"
     examples: ClassVar[tuple[str, ...]] = ('{"action": "moh", "mohClass": "default"}',)
 

@@ -12,8 +12,9 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from hookrouter.actions.base import LEG, Action, Do, Reply, Run, fail_with
+from hookrouter.actions.base import LEG, Action, Do, Reply, Run, dissolve, fail_with
 from hookrouter.ari.events import Event
+from hookrouter.policy.parameters import Kind
 
 _ENTER_TIMEOUT = 2.0  # seconds in which the snoop is in the app
 Direction = Literal["none", "in", "out", "both"]
@@ -29,14 +30,30 @@ class Spy(Action, frozen=True, tag="spy"):
     mode: (
         Annotated[
             Literal["listen", "whisper", "barge"],
-            Meta(description="`whisper`: its own party hears us; `barge`: all do."),
+            Meta(
+                description="`listen` (the default): nobody hears us; `whisper`: that call's party does; `barge`: whoever "
+                "talks with them, too."
+            ),
         ]
         | None
     ) = None
-    spy: Annotated[Direction, Meta(description="Instead of `mode`: which direction is heard.")] | None = None
-    whisper: Annotated[Direction, Meta(description="Instead of `mode`: into which direction we speak.")] | None = None
+    spy: (
+        Annotated[
+            Direction,
+            Meta(description="Instead of `mode`, what we hear: `in` what that party says, `out` what they hear."),
+        ]
+        | None
+    ) = None
+    whisper: (
+        Annotated[
+            Direction,
+            Meta(description="Instead of `mode`, who hears us: `out` that party, `in` whoever talks with them."),
+        ]
+        | None
+    ) = None
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 
+    talks: ClassVar[bool] = True
     result: ClassVar[str | None] = "SpyCompleted"
     group: ClassVar[str] = "parties"
     completes: ClassVar[str] = "When either call ends: `SpyCompleted` {reason, seconds}."
@@ -64,19 +81,20 @@ class SpyRun(Run, tag="spy"):
 
     def start(self, do: Do) -> None:
         action: Spy = do.action
-        if do.peer(action.call) is None and not do.may_touch(action.call):
-            do.fail("forbidden", f'`{action.call}` is no live call of this route; `scope = "any"` reaches others')
+        if do.peer(action.call) is None and not do.may_touch(Kind.CHANNEL, action.call):
+            do.fail("forbidden", f'`{action.call}` is not a live call of this route; `scope = "any"` reaches others')
             return
         if action.call == do.channel:
             do.fail("forbidden", "a call cannot spy on itself")
             return
+        do.borrow(action.call)
         self.snoop, self.bridge = do.new_id("snoop"), do.new_id("bridge")
         do.own("snoop", self.snoop)
         do.own("bridge", self.bridge)
         spy, whisper = action.directions
         do.request("channels.snoopChannelWithId", "snoop", undo=("channels.hangup", {"channelId": self.snoop}),
                    channelId=action.call, snoopId=self.snoop, spy=spy, whisper=whisper, app=do.call.app,
-                   appArgs=LEG)  # fmt: skip
+                   appArgs=do.arguments(LEG, self.snoop))  # fmt: skip
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
         if not 200 <= reply.status < 300:
@@ -115,12 +133,10 @@ class SpyRun(Run, tag="spy"):
         do.finish({"reason": reason, "seconds": seconds, "call": do.action.call})
 
     def _release(self, do: Do) -> None:
-        if self.bridge in do.owned:
-            do.cast("bridges.destroy", bridgeId=self.bridge)
-            do.disown(self.bridge)
-        if self.snoop in do.owned:
+        dissolve(do, self.bridge)
+        if do.owns("snoop", self.snoop):
             do.cast("channels.hangup", channelId=self.snoop)
-            do.disown(self.snoop)
+            do.disown("snoop", self.snoop)
 
     def stop(self, do: Do) -> None:
         self._release(do)

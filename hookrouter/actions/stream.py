@@ -2,7 +2,8 @@
 
 Rules: `to` is a WebSocket client that Asterisk's websocket_client.conf names, or `rtp:HOST:PORT`, or
 `audiosocket:HOST:PORT`. The call is bridged with the media channel only once its media is up, so that nothing is said to
-nobody; a program that does not take it fails within two seconds.
+nobody; a program that does not take it fails within two seconds. AudioSocket knows 16-bit samples only: of another format
+Asterisk sends the bytes all the same, as if they were such, and takes what comes for such.
 Source: Asterisk's channels.externalMedia, chan_websocket, chan_audiosocket.
 """
 
@@ -14,8 +15,10 @@ from uuid import NAMESPACE_URL, uuid5
 
 from msgspec import Meta
 
-from hookrouter.actions.base import Action, Do, Reply, Run, fail_with
+from hookrouter.actions.base import Action, Do, Reply, Run, dissolve, fail_with
 from hookrouter.ari.events import Event
+from hookrouter.policy.parameters import Kind
+from hookrouter.policy.said import in_language
 
 _UP_TIMEOUT = 2.0
 
@@ -26,16 +29,30 @@ class Stream(Action, frozen=True, tag="stream"):
     to: Annotated[
         str,
         Meta(
-            min_length=1, description="A client of websocket_client.conf, `rtp:HOST:PORT` or `audiosocket:HOST:PORT`."
+            min_length=1,
+            description="A client of websocket_client.conf, `rtp:HOST:PORT` or `audiosocket:HOST:PORT`.",
+            extra=in_language(Kind.HOST),
         ),
     ]
-    format: Annotated[str, Meta(description="The codec.")] = "ulaw"
+    format: (
+        Annotated[
+            str,
+            Meta(
+                description="`ulaw` (the default), `alaw`, `g722`, or 16-bit samples: `slin` (8 kHz; the default of AudioSocket, "
+                "which carries nothing else), `slin12`, `slin16`, `slin24`, `slin32`, `slin44`, `slin48`, `slin96`, `slin192`."
+            ),
+        ]
+        | None
+    ) = None
     direction: Annotated[
         Literal["both", "in", "out"], Meta(description="`in`: the program only hears; `out`: it only speaks.")
     ] = "both"
-    metadata: Annotated[dict[str, str], Meta(description="Channel variables of the media channel.")] = {}
+    metadata: Annotated[
+        dict[str, str], Meta(description="Channel variables of the media channel.", extra=in_language(Kind.VARIABLES))
+    ] = {}
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 
+    talks: ClassVar[bool] = True
     result: ClassVar[str | None] = "StreamCompleted"
     group: ClassVar[str] = "parties"
     completes: ClassVar[str] = (
@@ -50,8 +67,17 @@ class Stream(Action, frozen=True, tag="stream"):
         kind, _, rest = self.to.partition(":")
         if kind in ("rtp", "audiosocket") and not rest.rpartition(":")[2].isdigit():
             yield "/to", f"`{self.to}` has no port; such as `{kind}:127.0.0.1:9999`"
+        if kind == "audiosocket" and not self.codec.startswith("slin"):
+            yield (
+                "/format",
+                f"AudioSocket carries `slin`, `slin16` and the like; `{self.format}` would be noise: leave it out",
+            )
         if kind in ("ws", "wss", "http", "https"):
             yield "/to", "name a client of Asterisk's websocket_client.conf, which holds the address"
+
+    @property
+    def codec(self) -> str:
+        return self.format or ("slin" if self.to.startswith("audiosocket:") else "ulaw")
 
     def run(self) -> Run:
         return StreamRun()
@@ -77,7 +103,7 @@ class StreamRun(Run, tag="stream"):
             params["variables"] = action.metadata
         do.after(_UP_TIMEOUT, "up")
         do.request("channels.externalMedia", "media", undo=("channels.hangup", {"channelId": self.channel}),
-                   channelId=self.channel, app=do.call.app, format=action.format, connection_type="client",
+                   channelId=self.channel, app=do.call.app, format=action.codec, connection_type="client",
                    direction="both", **params)  # fmt: skip
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
@@ -98,7 +124,7 @@ class StreamRun(Run, tag="stream"):
             self.since = do.now
 
     def _join(self, do: Do) -> None:
-        if self.bridge in do.owned:
+        if do.owns("bridge", self.bridge):
             return
         do.cancel("up")
         do.own("bridge", self.bridge)
@@ -114,12 +140,15 @@ class StreamRun(Run, tag="stream"):
         if head.type in ("StasisStart", "ChannelStateChange") and head.channel.state == "Up":
             self._join(do)
         elif head.type == "ChannelDestroyed":
-            do.disown(self.channel)
+            do.disown("leg", self.channel)
             if self.since:
                 self._finish("ended", do)
             else:
                 self._release(do)
-                do.fail("stream_refused", f"nobody takes the stream at {do.action.to} (cause {head.cause})")
+                do.fail(
+                    "stream_refused",
+                    f"nothing accepts the stream at {do.action.to} (cause {head.cause}): does the program run there?",
+                )
 
     def on_timer(self, name: str, do: Do) -> None:
         self._release(do)
@@ -130,12 +159,10 @@ class StreamRun(Run, tag="stream"):
         do.finish({"reason": reason, "seconds": round(do.now - self.since, 3) if self.since else 0.0})
 
     def _release(self, do: Do) -> None:
-        if self.channel in do.owned:
+        if do.owns("leg", self.channel):
             do.cast("channels.hangup", channelId=self.channel)
-            do.disown(self.channel)
-        if self.bridge in do.owned:
-            do.cast("bridges.destroy", bridgeId=self.bridge)
-            do.disown(self.bridge)
+            do.disown("leg", self.channel)
+        dissolve(do, self.bridge)
 
     def stop(self, do: Do) -> None:
         self._release(do)

@@ -11,21 +11,28 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
-from hookrouter.actions.base import LEG, Action, Do, Reply, Run, error_message, fail_with
-from hookrouter.actions.dial import BRIDGE_TYPE, Endpoint, status_of
+from hookrouter.actions.base import LEG, Action, Do, Reply, Run, dissolve, error_message, fail_with
+from hookrouter.actions.endings import DIALSTATUS, status_of
+from hookrouter.actions.legs import BRIDGE_TYPE, Endpoint
 from hookrouter.actions.play import Digits
 from hookrouter.ari.events import Event
-
-_DIALSTATUS = {"BUSY": "busy", "NOANSWER": "noAnswer", "CONGESTION": "unavailable", "CHANUNAVAIL": "unavailable"}
+from hookrouter.policy.parameters import Kind
+from hookrouter.policy.said import in_language
+from hookrouter.text.calling import caller_id
 
 
 class Transfer(Action, frozen=True, tag="transfer"):
-    """Hands the caller over to another endpoint."""
+    """Hands the caller over to another endpoint.
+
+    With `refer`, `transferred` only says that the phone has been asked. Asterisk tells the result to the dialplan alone: the action
+    `dialplan` with a piece that runs `Transfer()` brings back `TRANSFERSTATUS`, and in `TRANSFERSTATUSPROTOCOL` the
+    phone's last SIP status.
+    """
 
     to: Endpoint
     mode: Annotated[
@@ -34,25 +41,28 @@ class Transfer(Action, frozen=True, tag="transfer"):
     ] = "blind"
     moh: Annotated[str, Meta(description="Music class for the caller meanwhile.")] | None = None
     timeout: Annotated[float, Meta(gt=0, le=600, description="Seconds of ringing.")] = 30.0
-    caller_id: Annotated[str, Meta(description="What the other side sees; default: the caller's.")] | None = None
+    caller_id: (
+        Annotated[
+            str, Meta(description="What the other side sees; default: the caller's.", extra=in_language(Kind.CALLER_ID))
+        ]
+        | None
+    ) = None
     cancel_on: Annotated[Digits, Meta(description="Keys by which the agent takes the caller back (`attended`).")] = "*"
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
 
     takes_over: ClassVar[bool] = True
+    talks: ClassVar[bool] = True
+    subject = "to"
     result: ClassVar[str | None] = "TransferCompleted"
     group: ClassVar[str] = "parties"
     completes: ClassVar[str] = (
         "When the conversation that follows is over: `TransferCompleted` {status: `transferred` `busy` `noAnswer` "
-        "`rejected` `unavailable` `cancelled`, endpoint, talkSeconds, reason}; `refer`: when the phone was asked."
+        "`rejected` `unavailable` `cancelled`, endpoint, talkSeconds, reason}; `refer`: when the phone is asked."
     )
     examples: ClassVar[tuple[str, ...]] = (
         '{"action": "transfer", "to": "PJSIP/bob", "mode": "attended"}',
         '{"action": "transfer", "to": "PJSIP/sip:200@127.0.0.1", "mode": "refer"}',
     )
-
-    def check(self) -> Iterator[tuple[str, str]]:
-        if "/" not in self.to:
-            yield "/to", f"`{self.to}` has no technology; did you mean `PJSIP/{self.to}`?"
 
     def run(self) -> Run:
         return TransferRun()
@@ -64,6 +74,7 @@ class TransferRun(Run, tag="transfer"):
     `phase`: `ringing`, `consulting` (agent and new one talk), `talking` (caller and new one), `back` (caller and agent).
     """
 
+    channels: ClassVar[tuple[str, ...]] = ("agent", "leg")
     agent: str = ""
     bridge: str = ""
     leg: str = ""
@@ -79,7 +90,7 @@ class TransferRun(Run, tag="transfer"):
             do.request("channels.redirect", "refer", channelId=do.channel, endpoint=action.to)
             return
         if action.mode == "attended" and not self.agent:
-            do.fail("nobody_to_consult", "the caller talks to nobody by `dial`; use mode `blind`")
+            do.fail("nobody_to_consult", "the caller is not in a talk that `dial` began; use mode `blind`")
             return
         if not self.bridge:
             self.bridge = do.new_id("bridge")
@@ -90,7 +101,7 @@ class TransferRun(Run, tag="transfer"):
         if action.mode == "blind" and self.agent:  # if its REFER was the reason, the phone learns that it is done
             do.cast("channels.transfer_progress", channelId=self.agent, states="channel_answered")
             do.cast("channels.hangup", channelId=self.agent)
-            do.disown(self.agent)
+            do.disown("leg", self.agent)
             self.agent = ""
         self._moh(do)
         if self.agent:
@@ -106,11 +117,11 @@ class TransferRun(Run, tag="transfer"):
         self.leg = do.new_id("leg")
         do.own("leg", self.leg)
         params: dict[str, Any] = {"timeout": int(action.timeout) + 2}
-        if caller := action.caller_id or do.call.caller:
+        if caller := action.caller_id or caller_id("", do.call.caller):
             params["callerId"] = caller
         do.after(action.timeout, "ring")
         do.request("channels.originateWithId", "leg", undo=("channels.hangup", {"channelId": self.leg}),
-                   channelId=self.leg, endpoint=action.to, app=do.call.app, appArgs=LEG, originator=do.channel,
+                   channelId=self.leg, endpoint=action.to, app=do.call.app, appArgs=do.arguments(LEG, self.leg), originator=do.channel,
                    **params)  # fmt: skip
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
@@ -125,9 +136,13 @@ class TransferRun(Run, tag="transfer"):
                 fail_with(do, reply, "refer")
         elif name == "leg":
             if self.leg and self.phase == "ringing" and not good and reply.fate != "unknown":
-                do.disown(self.leg)
+                do.disown("leg", self.leg)
                 self.leg = ""
-                self._nobody("unavailable", do)
+                if reply.fate == "forbidden" and not self.agent:
+                    self._release(do)
+                    fail_with(do, reply)
+                else:
+                    self._nobody("unavailable", do)
         elif not good and self.phase == "consulting":  # the new one has just hung up, perhaps
             self._let_go("unavailable", do)
         elif not good:
@@ -138,7 +153,7 @@ class TransferRun(Run, tag="transfer"):
         head = event.head
         channel = head.channel.id if head.channel else ""
         if head.type == "Dial" and head.peer is not None and head.peer.id == self.leg:
-            self.status = _DIALSTATUS.get(head.dialstatus, self.status)
+            self.status = DIALSTATUS.get(head.dialstatus, self.status)
         elif head.type == "StasisStart" and channel == self.leg and self.phase == "ringing":
             if head.channel and head.channel.state == "Up":  # after a loss, Asterisk counts one that rings to the app
                 self._answered(do)
@@ -146,14 +161,12 @@ class TransferRun(Run, tag="transfer"):
             self._leg_gone(head.cause, do)
         elif head.type == "ChannelDestroyed" and channel == self.agent:
             self._agent_gone(do)
-        elif (
-            head.type == "ChannelDtmfReceived"
-            and channel == self.agent
-            and head.digit
-            and head.digit in do.action.cancel_on
-            and self.phase in ("ringing", "consulting")
-        ):
+
+    def on_key(self, channel: str, key: str, do: Do) -> bool:
+        taken = channel == self.agent and key in do.action.cancel_on and self.phase in ("ringing", "consulting")
+        if taken:
             self._let_go("cancelled", do)
+        return taken
 
     def _answered(self, do: Do) -> None:
         do.cancel("ring")
@@ -171,7 +184,7 @@ class TransferRun(Run, tag="transfer"):
 
     def _agent_gone(self, do: Do) -> None:
         """The agent hangs up: the caller gets the new one, who talks already or still rings."""
-        do.disown(self.agent)
+        do.disown("leg", self.agent)
         self.agent = ""
         if self.phase == "consulting":
             self._talk(do, [do.channel])
@@ -179,7 +192,7 @@ class TransferRun(Run, tag="transfer"):
             self._finish("hangup", do)
 
     def _leg_gone(self, cause: int, do: Do) -> None:
-        do.disown(self.leg)
+        do.disown("leg", self.leg)
         self.leg = ""
         if self.phase == "talking":
             self._finish("hangup", do)
@@ -191,7 +204,7 @@ class TransferRun(Run, tag="transfer"):
     def _let_go(self, status: str, do: Do, reason: str = "normal") -> None:
         leg, self.leg = self.leg, ""
         do.cast("channels.hangup", channelId=leg, reason=reason)
-        do.disown(leg)
+        do.disown("leg", leg)
         self._nobody(status, do)
 
     def on_timer(self, name: str, do: Do) -> None:
@@ -219,12 +232,10 @@ class TransferRun(Run, tag="transfer"):
         if not do.call.ended and self.phase in ("ringing", "consulting"):
             do.cast("channels.stopMoh", channelId=do.channel)
         for leg in (self.leg, self.agent):
-            if leg and leg in do.owned:
+            if leg and do.owns("leg", leg):
                 do.cast("channels.hangup", channelId=leg)
-                do.disown(leg)
-        if self.bridge in do.owned:
-            do.cast("bridges.destroy", bridgeId=self.bridge)
-            do.disown(self.bridge)
+                do.disown("leg", leg)
+        dissolve(do, self.bridge)
 
     def hand_over(self, do: Do) -> Mapping[str, Any] | None:
         """Who talks to the caller, or is to: the new one, who is the agent now, or the agent, who tries somebody else."""

@@ -9,19 +9,37 @@ import msgspec
 from msgspec import Meta
 
 from hookrouter.actions.base import Action, Do, Reply, Run, fail_with
+from hookrouter.policy.parameters import Kind
+from hookrouter.policy.said import in_language
 
 Name = Annotated[
-    str, Meta(min_length=1, max_length=1024, description="A variable or function, such as `CALLERID(name)`.")
+    str,
+    Meta(
+        min_length=1,
+        max_length=1024,
+        description="A variable or function, such as `CALLERID(name)`.",
+        extra=in_language(Kind.VARIABLE),
+    ),
 ]
 _EITHER = "give either `variable` or `variables`"
 
 
 class SetVariable(Action, frozen=True, tag="setVariable"):
-    """Sets channel variables, or functions that can be written. It waits behind a running prompt of this channel."""
+    """Sets channel variables, or functions that can be written. It waits behind a running prompt of this channel.
+
+    A value has room for 65,000 bytes; each byte that is no letter and no digit counts as three."""
 
     variable: Name | None = None
-    value: Annotated[str, Meta(description="The value; empty removes the variable.")] | None = None
-    variables: Annotated[dict[str, str], Meta(min_length=1, description="Several at once, in order.")] | None = None
+    value: (
+        Annotated[str, Meta(description="The value; empty removes the variable.", extra=in_language(Kind.VALUE))] | None
+    ) = None
+    variables: (
+        Annotated[
+            dict[str, str],
+            Meta(min_length=1, description="Several at once, in order.", extra=in_language(Kind.VARIABLES)),
+        ]
+        | None
+    ) = None
     group: ClassVar[str] = "dialplan"
     examples: ClassVar[tuple[str, ...]] = (
         '{"action": "setVariable", "variable": "CALLERID(name)", "value": "Reception"}',
@@ -48,7 +66,9 @@ class SetVariableRun(Run, tag="setVariable"):
             do.finish()
             return
         variable, value = pairs[self.done]
-        do.request("channels.setChannelVar", channelId=do.channel, variable=variable, value=value)
+        removes = not value and not variable.endswith(")")  # a function is written to, and an empty text is one
+        given: dict[str, Any] = {} if removes else {"value": value}
+        do.request("channels.setChannelVar", channelId=do.channel, variable=variable, **given)
 
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
         if 200 <= reply.status < 300:
@@ -66,7 +86,7 @@ class GetVariable(Action, frozen=True, tag="getVariable"):
     url: Annotated[str, Meta(description="Where the result goes; default: the owner of the call.")] | None = None
     result: ClassVar[str | None] = "VariableRead"
     group: ClassVar[str] = "dialplan"
-    completes: ClassVar[str] = "When all are read: `VariableRead` {values: {name: value or null}}."
+    completes: ClassVar[str] = "When all of them have been read: `VariableRead` {values: {name: value or null}}."
     examples: ClassVar[tuple[str, ...]] = (
         '{"action": "getVariable", "variables": ["CALLERID(num)", "CHANNEL(language)"]}',
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Union
 from hookrouter.actions.answer import Answer, Progress, Ring, RingStop
 from hookrouter.actions.base import Action, Run
 from hookrouter.actions.bridge import Bridge, Bridged
+from hookrouter.actions.called import Called
 from hookrouter.actions.conference import Conference
 from hookrouter.actions.dial import Dial
 from hookrouter.actions.dialplan import Dialplan
@@ -18,16 +19,10 @@ from hookrouter.actions.messages import DeviceState, Mailbox, Notify, SendMessag
 from hookrouter.actions.operation import OperationAction
 from hookrouter.actions.originate import Originate
 from hookrouter.actions.pause import Pause
-from hookrouter.actions.play import Play
+from hookrouter.actions.play import Play, PlayAll
 from hookrouter.actions.queue import Dequeue, Enqueue
-from hookrouter.actions.record import (
-    KeptRecording,
-    PauseRecording,
-    Record,
-    ResumeRecording,
-    StartRecording,
-    StopRecording,
-)
+from hookrouter.actions.record import PauseRecording, Record, ResumeRecording, StartRecording, StopRecording
+from hookrouter.actions.recorded import KeptRecording
 from hookrouter.actions.say import Say
 from hookrouter.actions.sound import Hold, Moh, MohStop, Mute, Silence, SilenceStop, Unhold, Unmute
 from hookrouter.actions.spy import Spy
@@ -83,13 +78,14 @@ VERBS: tuple[type[Action], ...] = (
     SendMessage,
 )
 
-INTERNAL: tuple[type[Action], ...] = (Bridged, KeptRecording)
+INTERNAL: tuple[type[Action], ...] = (Bridged, Called, KeptRecording, PlayAll)
 """Verbs that only the router itself puts into a program."""
 
 BY_NAME: dict[str, type[Action]] = {str(verb.__struct_config__.tag): verb for verb in VERBS}
 _ALL: tuple[type[Action], ...] = (*VERBS, OperationAction)
 RESULTS: frozenset[str] = frozenset(
-    {verb.result for verb in _ALL if verb.result} | {"ActionFailed", "CallEnded", "CallerTaken", "QueueWaiting"}
+    {verb.result for verb in _ALL if verb.result}
+    | {"ActionFailed", "CallEnded", "CallerTaken", "EventsLeftOut", "QueueWaiting"}
 )
 """Every event type that the router itself sends."""
 

@@ -14,7 +14,6 @@ Source: Asterisk's res_ari, res_http_websocket; docs/asterisk.md.
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import quote
@@ -25,20 +24,29 @@ import websockets.exceptions
 
 from hookrouter.ari.events import Head
 from hookrouter.ari.operations import HttpRequest, Operation, Request, build, operation
+from hookrouter.ari.owner import Owner
 from hookrouter.ari.performing import Busy, Job, Reply
+from hookrouter.ari.protocol import encode_request
+from hookrouter.ari.reasons import basic, info_of, no_answer, refusal
+from hookrouter.ari.recorded import seconds_of
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.ari.websocket import Duplex, Link, connect
 from hookrouter.clock import Clock
 from hookrouter.errors import AriFateUnknown, AriUnreachable
 from hookrouter.facts import AriConnected, AriLost, AriReplaced, AriRequested, Facts, Warned
-from hookrouter.http import NOT_SENT, Http
-from hookrouter.retrying import Again, try_again
+from hookrouter.http.client import NOT_SENT, Http
+from hookrouter.http.retrying import Again, try_again
+from hookrouter.http.streaming import Download
 
 _MAX_REPLY = 32 * 1024 * 1024
+_LONGEST_MESSAGE = 65_535  # bytes that Asterisk takes as one message: after a longer one it closes the socket (1009)
+_LONGEST_LINE = 4_000  # bytes of a request's line that Asterisk's HTTP server takes: more is 414, or no answer
 _RETRY_TOTAL = 8.0
 _REQUEST_TIMEOUT = 3.0
 _BLOCKING_TIMEOUT = 600.0
 _PROBE_TIMEOUT = 2.0
+_BOOT_DELAY = 0.1
+_MOST_BOOTING = 300  # questions, while Asterisk is not ready yet
 _FREE_DELAY = 0.05
 _RECONNECT_DELAY = 1.5
 _REFUSED_DELAY = 15.0
@@ -70,6 +78,8 @@ class AriClient:
         random: Callable[[], float],
         http: Http | None,
         startup_time: str = "",
+        permitted: Callable[[], Awaitable[None]] | None = None,
+        on_replaced: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self.name = settings.name
@@ -84,14 +94,17 @@ class AriClient:
         self._facts = facts
         self._clock = clock
         self._random = random
+        self._permitted = permitted  # waits until we own the Asterisk, where several routers may
+        self._on_replaced = on_replaced
+        self.replaced = asyncio.Event()
         self._http = http if settings.url else None
         self._events: frozenset[str] | None = None
         self._link: Link | None = None
         self._on_socket = True  # whether this connection answers requests
         self._task: asyncio.Task[None] | None = None
         self._connections = 0
-        token = base64.b64encode(f"{settings.username}:{settings.password}".encode()).decode()
-        self._auth = ("authorization", f"Basic {token}")
+        self._auth = basic(settings.username, settings.password)
+        self._owner = Owner(settings, self._http, facts) if permitted is not None and self._http is not None else None
         self._base = settings.url.rstrip("/") + "/ari"
         self._accepted = asyncio.Lock()
         self._back = asyncio.Event()  # set while connected
@@ -125,6 +138,12 @@ class AriClient:
         async with self._accepted:  # whatever was accepted has ended
             pass
 
+    def let_go(self) -> None:
+        """Takes no event and makes no connection from now on; `stop` must follow."""
+        self.state = "stopped"
+        if self._link is not None:
+            self._link.open = False
+
     def _url(self) -> str:
         base = "ws" + self._base.removeprefix("http")
         return f"{base}/events?app={quote(','.join(self.apps))}&subscribeAll=false"
@@ -132,6 +151,11 @@ class AriClient:
     async def _connect_for_ever(self) -> None:
         attempt, last = 0, ""
         while self.state not in ("replaced", "stopped"):
+            if self._permitted is not None:
+                await self._permitted()
+                if self.replaced.is_set():  # and yet it is ours: somebody who does not ask the database has it
+                    self.replaced.clear()
+                    self._facts.emit(AriReplaced(self.name, ",".join(self.apps)))
             reason, detail = await self._connect_once()
             if self.state in ("replaced", "stopped"):
                 return
@@ -145,16 +169,28 @@ class AriClient:
 
     async def _connect_once(self) -> tuple[str, str]:
         """One connection, from its handshake to its end: why it ended."""
+        if self._owner is not None and not self._owner.acts:
+            if (why := await self._owner.take()) is not None:
+                return why
+            self._auth = self._owner.auth
+            if self._permitted is not None:
+                await self._permitted()
         try:
-            duplex = await connect(self._url(), [self._auth])
+            duplex = await connect(self._url(), [self._auth], self.settings.trust)
         except websockets.exceptions.InvalidStatus as error:
-            return _refusal(error.response.status_code)
+            if error.response.status_code == 401 and self._owner is not None and self._owner.acts:
+                return await self._not_known(self._owner)
+            return refusal(error.response.status_code)
         except (OSError, TimeoutError, websockets.exceptions.WebSocketException) as error:
-            return (
-                "no_answer",
-                f"{error}: is Asterisk running, and is http.conf enabled and bound to {self.settings.url}?",
-            )
+            return no_answer(error, self.settings.url)
         return await self.serve(duplex)
+
+    async def _not_known(self, owner: Owner) -> tuple[str, str]:
+        """Asterisk refuses the owner's user: it has started anew, or another router is the owner."""
+        owner.refused()
+        if await owner.is_another():
+            self._on_replaced()
+        return "unavailable", "Asterisk does not know the password of this owner any more"
 
     async def accept(self, duplex: Duplex) -> None:
         """Listen mode: serves a socket that Asterisk opened, until it ends. A newer one takes over from an older one."""
@@ -194,7 +230,7 @@ class AriClient:
         if isinstance(failed, AriUnreachable | AriFateUnknown):
             return "unavailable", str(failed)
         detail = f"{type(failed).__name__}: {failed}"
-        self._facts.emit(Warned("internal", f"greeting Asterisk `{self.name}`: {detail}"))
+        self._facts.emit(Warned("internal", f"after connecting to Asterisk `{self.name}`: {detail}"))
         return "unavailable", detail
 
     async def _greet(self, link: Link) -> None:
@@ -217,38 +253,54 @@ class AriClient:
 
     async def _who_is_there(self, link: Link) -> dict[str, Any]:
         """Asterisk's info; and whether it answers on the socket. Raises AriUnreachable, AriFateUnknown."""
-        question = build(_WHO)
         try:
-            return _info((await link.ask(question, _PROBE_TIMEOUT)).body)
+            return await self._info(link)
         except AriFateUnknown:
             if not link.open:
                 raise
         self._on_socket = False
         await self._filter()  # somebody else's may hold back the replies
         try:
-            info = _info((await link.ask(question, _PROBE_TIMEOUT)).body)
+            info = await self._info(link)
         except AriFateUnknown:
             if not link.open or self._http is None:
                 raise
             message = "it does not answer requests on its event socket (Asterisk 22.4 and later do): they go over HTTP"
             self._facts.emit(Warned(f"ari.{self.name}", message))
-            return _info((await self.perform(_WHO)).body)
+            return info_of(await self.perform(_WHO))
         self._on_socket = True
         return info
 
+    async def _info(self, link: Link) -> dict[str, Any]:
+        """Over the socket, which Asterisk may have opened before it answers requests (503). Raises as `_who_is_there`."""
+        question = build(_WHO)
+        reply = await link.ask(question, _PROBE_TIMEOUT)
+        for _ in range(_MOST_BOOTING):
+            if reply.status != 503:
+                break
+            await self._clock.sleep(_BOOT_DELAY)
+            reply = await link.ask(question, _PROBE_TIMEOUT)
+        return info_of(reply)
+
     def _take(self, raw: bytes, head: Head) -> None:
         if head.type == "ApplicationReplaced" and (head.application in self.apps or not head.application):
-            self.state = "replaced"
-            self._back.set()  # nobody waits for us
-            self._facts.emit(AriReplaced(self.name, head.application))
-            link = self._link
-            if link is not None:
-                link.open = False
-                self._closing = asyncio.create_task(link.close())
+            self.replaced.set()
+            self._on_replaced()
+            if self._permitted is None:
+                self.state = "replaced"
+                self._back.set()  # nobody waits for us
+                self._facts.emit(AriReplaced(self.name, head.application))
+            self._hang_up()
         try:
             self._on_event(raw, head)
         except Exception as error:  # noqa: BLE001  one event that we cannot handle must not cost all the others
             self._facts.emit(Warned("internal", f"handling {head.type}: {type(error).__name__}: {error}"))
+
+    def _hang_up(self) -> None:
+        link = self._link
+        if link is not None:
+            link.open = False
+            self._closing = asyncio.create_task(link.close())
 
     def _garbage(self, raw: bytes) -> None:
         self._facts.emit(Warned("ari.garbage", f"not an event: {raw[:200]!r}"))
@@ -317,12 +369,19 @@ class AriClient:
         self, http: HttpRequest, found: Operation, busy: Busy | None, timeout: float
     ) -> tuple[int, bytes, str]:
         """One request, one reply: (status, body, transport). Raises AriUnreachable or AriFateUnknown."""
+        if self._permitted is not None:
+            await self._permitted()
+        if self._owner is not None and not self._owner.settled:
+            raise AriUnreachable("the former owner of this Asterisk is not shut out yet")
         blocks = found.blocks and busy is not None and busy()
         link = self._link
         usable = link is not None and link.open
         if found.enters_app and not self.app_is_there:
             raise AriUnreachable("the event socket is down, and without it Asterisk hangs up what enters the app")
-        if self._http is not None and (blocks or not usable or not self._on_socket):
+        if (fault := self._too_long(http)) is not None:
+            return 413, msgspec.json.encode({"message": fault}), "none"
+        short = len(self._base) + len(http.target) <= _LONGEST_LINE
+        if self._http is not None and short and (blocks or not usable or not self._on_socket):
             try:
                 return await self._over_http(self._http, http, _BLOCKING_TIMEOUT if blocks else timeout)
             except AriUnreachable:
@@ -330,11 +389,39 @@ class AriClient:
                     raise
         while blocks and busy is not None and busy():  # there is only the socket: it must not be held up
             await self._clock.sleep(_FREE_DELAY)
+            if self._permitted is not None:
+                await self._permitted()
         link = self._link
         if link is None or not link.open:
             raise AriUnreachable("Asterisk is not connected")
         reply = await link.ask(http, timeout)
+        self._let_in(reply.status, link is self._link)
         return reply.status, reply.body, "ws"
+
+    def _let_in(self, status: int, newest: bool) -> None:
+        """Raises AriUnreachable where another router has the Asterisk: nothing was done. `newest`: asked as we are now."""
+        owner = self._owner
+        if status != 401 or owner is None or not owner.by_itself:
+            return
+        if newest and owner.acts:
+            owner.refused()
+            self._on_replaced()
+            self._hang_up()
+        raise AriUnreachable("Asterisk does not know the password of this owner any more")
+
+    def _too_long(self, http: HttpRequest) -> str | None:
+        """Why Asterisk would not take it, and what to do; one that is too long for the socket would cost all calls it."""
+        line, size = len(self._base) + len(http.target), len(http.target) + len(http.body)
+        if line > _LONGEST_LINE and not self._on_socket:
+            return (
+                f"the request has a line of {line} bytes, and Asterisk's HTTP server takes {_LONGEST_LINE}: shorten it"
+            )
+        if size > _LONGEST_MESSAGE // 2:  # quotes in a body are escaped once more
+            size = len(encode_request("0" * 10, http.method, http.target, http.body))
+            if size > _LONGEST_MESSAGE:
+                each = "what is no letter or digit counts three times"
+                return f"the request is {size} bytes long ({each}), and Asterisk takes {_LONGEST_MESSAGE}: shorten it"
+        return None
 
     async def _over_http(self, client: Http, http: HttpRequest, timeout: float) -> tuple[int, bytes, str]:
         headers = [self._auth]
@@ -342,53 +429,57 @@ class AriClient:
             headers.append(("content-type", "application/json"))
         try:
             reply = await client.send(
-                http.method, self._base + http.target, headers, http.body, timeout=timeout, limit=_MAX_REPLY
-            )
+                http.method, self._base + http.target, headers, http.body, timeout=timeout, limit=_MAX_REPLY,
+                trust=self.settings.trust,
+            )  # fmt: skip
         except NOT_SENT as error:
             raise AriUnreachable(str(error)) from None
         except httpx.TransportError as error:
             raise AriFateUnknown(str(error)) from None
+        self._let_in(reply.status, headers[0] is self._auth)
         return reply.status, reply.body, "http"
 
-    async def fetch(self, target: str, limit: int = 512 * 1024 * 1024) -> tuple[int, str, bytes]:
-        """A file below /ari (a stored recording): (status, content type, bytes). Needs HTTP."""
+    async def download(self, target: str) -> Download | int:
+        """A file below /ari (a stored recording), to be closed; or the status of the answer. Needs HTTP."""
         if self._http is None:
-            return 501, "", b""
+            return 501
         try:
-            reply = await self._http.send("GET", self._base + target, [self._auth], b"", timeout=60, limit=limit)
+            found = await self._http.download(self._base + target, [self._auth], self.settings.trust)
         except httpx.TransportError:
-            return 502, "", b""
-        return reply.status, reply.header("content-type", "application/octet-stream"), reply.body
+            return 502
+        if found.status == 200:
+            return found
+        await found.close()
+        return found.status
+
+    async def length(self, name: str, format: str) -> Reply:
+        """200 and {"seconds": …} of a stored recording, by the head of its file's download; 404 where that does not tell."""
+        found = await self.download(f"/recordings/stored/{quote(name, safe='')}/file")
+        if isinstance(found, int):
+            return Reply(404)
+        await found.close()
+        size = found.headers.get("content-length", "")
+        seconds = seconds_of(format, int(size)) if size.isdigit() else None
+        return Reply(404) if seconds is None else Reply(200, msgspec.json.encode({"seconds": seconds}))
 
     def report(
-        self, request: Request, status: int, started: float, transport: str, attempt: int, call: str, detail: str
+        self,
+        request: Request,
+        status: int,
+        started: float,
+        transport: str,
+        attempt: int,
+        call: str,
+        detail: str,
+        reply: bytes = b"",
     ) -> None:
-        seconds = self._clock.monotonic() - started
-        self._facts.emit(AriRequested(self.name, request.operation, status, seconds, transport, attempt, call, detail))
+        seconds, operation = round(self._clock.monotonic() - started, 4), request.operation
+        self._facts.emit(
+            AriRequested(self.name, operation, status, seconds, transport, attempt, call, detail, request.params, reply)
+        )
 
     def now(self) -> float:
         return self._clock.monotonic()
-
-
-def _info(body: bytes) -> dict[str, Any]:
-    """Raises AriUnreachable where it is none."""
-    try:
-        info: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.DecodeError:
-        raise AriUnreachable(f"GET /asterisk/info answered {body[:200]!r}") from None
-    return info
-
-
-def _refusal(status: int) -> tuple[str, str]:
-    """Why Asterisk refused the socket, with the remedy."""
-    if status in (401, 403):
-        return "unauthorized", f"status {status}: username or password differ from the user in ari.conf"
-    if status == 404:
-        return (
-            "not_found",
-            "status 404: is ari.conf enabled (`module show like res_ari`), and is http.conf's prefix in the url?",
-        )
-    return "unavailable", f"status {status}: Asterisk is starting or stopping"
 
 
 __all__ = ["AriClient", "Connected", "Reply"]

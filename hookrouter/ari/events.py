@@ -6,11 +6,15 @@ Source: Asterisk's rest-api/api-docs/events.json; unknown event types and fields
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 import msgspec
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Party(msgspec.Struct, gc=False):
@@ -18,7 +22,9 @@ class Party(msgspec.Struct, gc=False):
 
 
 class Place(msgspec.Struct, gc=False):
+    context: str = ""
     exten: str = ""
+    priority: int = 0
 
 
 class Ref(msgspec.Struct, gc=False):
@@ -34,6 +40,7 @@ class Ref(msgspec.Struct, gc=False):
 class BridgeRef(msgspec.Struct, gc=False):
     id: str = ""
     name: str = ""
+    bridge_type: str = ""
     channels: list[str] = []
 
 
@@ -80,7 +87,12 @@ class Head(msgspec.Struct, gc=False):
     forwarded: Ref | None = None
     replace_channel: Ref | None = None
     referred_by: Referral | None = None
+    transferer_first_leg: Ref | None = None
+    transferer_second_leg: Ref | None = None
+    transferee: Ref | None = None
+    transfer_target: Ref | None = None
     destination: Any = None
+    forward: str = ""
     digit: str = ""
     duration_ms: int = 0
     cause: int = 0
@@ -124,8 +136,47 @@ _decode_head = msgspec.json.Decoder(Head).decode
 
 
 def decode_head(raw: bytes) -> Head:
-    """The head of one message of the socket. Raises msgspec.DecodeError where it is not an ARI event."""
-    return _decode_head(raw)
+    """The head of one message of the socket. Raises msgspec.DecodeError where it is not an ARI event.
+
+    A field of another type than Asterisk documents (a `caller` that is a name, a null) is left out; the event is not.
+    """
+    try:
+        return _decode_head(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _as_far_as_it_goes(raw)
+
+
+def _as_far_as_it_goes(raw: bytes) -> Head:
+    try:
+        value = json.loads(raw.decode("utf-8", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise msgspec.DecodeError(f"not JSON: {error}") from None
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        raise msgspec.DecodeError("no object with a `type`")
+    return _readable(Head, value)
+
+
+def _readable(kind: type[S], value: Mapping[str, Any]) -> S:
+    """What can be read of a struct; fields that cannot have their defaults."""
+    found: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        if (given := value.get(field.name)) is None:
+            continue
+        if isinstance(given, str):
+            given = given.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
+        if field.type is str and type(given) in (int, float):
+            given = str(given)
+        inner = next((one for one in get_args(field.type) if _is_struct(one)), None)
+        if inner is not None and isinstance(given, dict):
+            found[field.name] = _readable(inner, given)
+            continue
+        with contextlib.suppress(msgspec.ValidationError):
+            found[field.name] = msgspec.convert(given, field.type, strict=False)
+    return kind(**found)
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def make_event(asterisk: str, raw: bytes, head: Head | None = None, *, inferred: bool = False) -> Event:

@@ -33,6 +33,32 @@ class Parameter(msgspec.Struct, frozen=True):
     minimum: float | None = None
     maximum: float | None = None
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The smallest and the largest number that it takes: the api-docs', else what Asterisk can count in."""
+        least, most = _LIMITS.get(self.name, (-(2**31), 2**31 - 1))
+        return (
+            least if self.minimum is None else max(least, self.minimum),
+            most if self.maximum is None else min(most, self.maximum),
+        )
+
+
+_LARGEST = 2**63
+_DAY = 86_400
+_LIMITS: dict[str, tuple[float, float]] = {
+    "timeout": (-1, _DAY),  # seconds, which Asterisk makes milliseconds of, in 32 bits
+    "maxDurationSeconds": (0, _DAY),
+    "maxSilenceSeconds": (0, _DAY),
+    "skipms": (0, _DAY * 1000),
+    "offsetms": (0, _DAY * 1000),
+    "before": (0, 60_000),
+    "between": (0, 60_000),
+    "duration": (0, 60_000),
+    "after": (0, 60_000),
+    "oldMessages": (0, 1_000_000),
+    "newMessages": (0, 1_000_000),
+}
+
 
 class Operation(msgspec.Struct, frozen=True):
     """One operation. `response` is the api-docs' class, `void` where it returns nothing; `path` is below /ari."""
@@ -124,6 +150,10 @@ def event_types() -> Mapping[str, Mapping[str, str]]:
     return _spec().events
 
 
+ANSWERS = frozenset({"RESTResponse", "MissingParams"})
+"""Event types that only answer us: nobody is told of them."""
+
+
 def models() -> Mapping[str, Mapping[str, str]]:
     """What events are made of, `Channel` and the like, written as events are."""
     return _spec().models
@@ -147,6 +177,45 @@ _CHECKS: dict[str, tuple[type | tuple[type, ...], str]] = {
 }
 
 
+_MOST_TOLD = 20
+_MOST_SHOWN = 64
+_MOST_ITEMS = 1000
+_MORE = Fault("", "and more")
+
+
+def _key(text: str) -> str:
+    """A key of a JSON pointer; a long one is cut."""
+    return text[:_MOST_SHOWN].replace("~", "~0").replace("/", "~1")
+
+
+def loosened(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What every language writes, in the one form that Asterisk takes: null is left out, 4.0 is 4, a container's [] is {}."""
+    found = operations()[name]
+    known = {parameter.name: parameter for parameter in found.parameters}
+    return {
+        key: _loosened(known[key], value) if key in known else value
+        for key, value in params.items()
+        if value is not None
+    }
+
+
+def _loosened(parameter: Parameter, value: Any) -> Any:
+    if parameter.type in ("int", "long"):
+        return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST else value
+    if parameter.multiple and isinstance(value, list):
+        return [item for item in value if item is not None]
+    if parameter.type in ("containers", "object"):
+        if value == [] and parameter.name != "fields":
+            return {}
+        if isinstance(value, dict) and parameter.name == "variables":
+            return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _without_nulls(value: Any) -> Any:
+    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+
+
 def check(name: str, params: Mapping[str, Any], *, place: str = "") -> list[Fault]:
     """Everything that is wrong with a request, each with its JSON pointer below `place`."""
     found = operation(name)
@@ -157,12 +226,17 @@ def check(name: str, params: Mapping[str, Any], *, place: str = "") -> list[Faul
     faults: list[Fault] = []
     for key, value in params.items():
         parameter = known.get(key)
-        if parameter is None:
-            close = get_close_matches(key, known, n=1, cutoff=0.6)
+        if parameter is not None:
+            faults.extend(
+                Fault(f"{place}/{key}{at}", message) if number < _MOST_TOLD else _MORE
+                for number, (at, message) in enumerate(_faults(name, parameter, value))
+            )
+        elif len(faults) < _MOST_TOLD:
+            close = get_close_matches(key[:_MOST_SHOWN], known, n=1, cutoff=0.6)
             hint = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(known) or 'none'}"
-            faults.append(Fault(f"{place}/{key}", f"`{name}` has no parameter `{key}`; {hint}"))
+            faults.append(Fault(f"{place}/{_key(key)}", f"`{name}` has no parameter `{key[:_MOST_SHOWN]}`; {hint}"))
         else:
-            faults.extend(Fault(f"{place}/{key}{at}", message) for at, message in _faults(name, parameter, value))
+            faults.append(_MORE)
     faults.extend(
         Fault(f"{place}/{parameter.name}", "missing")
         for parameter in known.values()
@@ -182,6 +256,8 @@ def _faults(name: str, parameter: Parameter, value: Any) -> _Faults:
     """(pointer below the parameter, what is wrong)."""
     if parameter.where == "body" and parameter.name in ("variables", "fields"):
         yield from _body_faults(name, parameter.name, value)
+    elif parameter.multiple and isinstance(value, list | str) and _count(value) > _MOST_ITEMS:
+        yield "", f"at most {_MOST_ITEMS} are taken"
     elif parameter.multiple and isinstance(value, list):
         if parameter.required and not value:
             yield "", "at least one is needed"
@@ -196,16 +272,22 @@ def _faults(name: str, parameter: Parameter, value: Any) -> _Faults:
         yield from (("", message) for message in _value_faults(parameter, value))
 
 
+def _count(value: list[Any] | str) -> int:
+    return value.count(",") + 1 if isinstance(value, str) else len(value)
+
+
 def _value_faults(parameter: Parameter, value: Any) -> Iterator[str]:
     wanted, text = _CHECKS.get(parameter.type, (object, "a value"))
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         yield f"expected {text}"
     elif parameter.values and value not in parameter.values:
-        yield f"`{value}` is none of: {', '.join(parameter.values)}"
-    elif parameter.minimum is not None and isinstance(value, int | float) and value < parameter.minimum:
-        yield f"{value} is less than {parameter.minimum:g}"
-    elif parameter.maximum is not None and isinstance(value, int | float) and value > parameter.maximum:
-        yield f"{value} is more than {parameter.maximum:g}"
+        yield f"`{str(value)[:_MOST_SHOWN]}` is none of: {', '.join(parameter.values)}"
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        least, most = parameter.limits
+        if value < least:
+            yield f"{str(value)[:24]} is less than {least:.15g}"
+        elif value > most:
+            yield f"{str(value)[:24]} is more than {most:.15g}"
     elif value == "" and parameter.where == "path":
         yield "must not be empty"
 
@@ -232,7 +314,7 @@ def _body_faults(name: str, key: str, value: Any) -> _Faults:
         for variable, item in value.items():
             boxed = isinstance(item, dict) and isinstance(item.get("value"), str) and not plain
             if not isinstance(item, str) and not boxed:
-                yield f"/{variable}", text
+                yield f"/{_key(variable)}", text
 
 
 _SAID: dict[str, dict[str, Any]] = {"channels.mute": {"direction": "both"}, "channels.unmute": {"direction": "both"}}

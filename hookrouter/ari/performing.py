@@ -16,7 +16,7 @@ import msgspec
 from hookrouter.ari.operations import HttpRequest, Operation, Request, build, proof_request, proved
 from hookrouter.ari.repeating import Repeat
 from hookrouter.errors import AriFateUnknown, AriUnreachable
-from hookrouter.retrying import Again
+from hookrouter.http.retrying import Again
 
 Fate = Literal["replied", "unreachable", "unknown", "proved"]
 Busy = Callable[[], bool]
@@ -47,7 +47,15 @@ class Way(Protocol):
 
     async def perform(self, request: Request, *, patient: bool = False) -> Reply: ...
     def report(
-        self, request: Request, status: int, started: float, transport: str, attempt: int, call: str, detail: str
+        self,
+        request: Request,
+        status: int,
+        started: float,
+        transport: str,
+        attempt: int,
+        call: str,
+        detail: str,
+        reply: bytes = b"",
     ) -> None: ...
     def now(self) -> float: ...
     @property
@@ -87,7 +95,7 @@ class Job:
             way.report(self.request, 0, started, "none", number, self.call, str(error))
             self.last = Reply(0, str(error).encode(), "unknown")
             return await self._settle_or_again(started)
-        way.report(self.request, status, started, transport, number, self.call, "")
+        way.report(self.request, status, started, transport, number, self.call, "", body)
         self.last = Reply(status, body)
         if status in _PASSING and not self.found.final_5xx and self.found.method != "GET":
             return await self._settle_or_again(started)

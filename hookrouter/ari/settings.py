@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from hookrouter.http.trust import SYSTEM, Trust
+
 
 class AsteriskSettings(msgspec.Struct, frozen=True):
     """One `[asterisk.NAME]` table. `mode` `listen`: Asterisk connects to us; then `url` is optional, for REST over HTTP."""
@@ -17,3 +19,4 @@ class AsteriskSettings(msgspec.Struct, frozen=True):
     apps: tuple[str, ...] = ("hookrouter",)
     mode: Literal["connect", "listen"] = "connect"
     subscribe: tuple[str, ...] = ()
+    trust: Trust = SYSTEM

@@ -23,6 +23,7 @@ from hookrouter.ari.frames import Connection
 from hookrouter.ari.operations import HttpRequest
 from hookrouter.ari.protocol import RestResponse, decode_message, encode_request
 from hookrouter.errors import AriFateUnknown, AriUnreachable
+from hookrouter.http.trust import SYSTEM, Trust, client_context
 
 
 class Duplex(Protocol):
@@ -34,27 +35,30 @@ class Duplex(Protocol):
 
 
 class PingTimeout(ConnectionError):
-    """The other end does not answer pings: it is gone, and nobody told us."""
+    """Nothing comes, not even answers to pings: the other end is gone, and nobody told us."""
 
 
-_PING_DELAY = 3.0
-_PING_TIMEOUT = 4.0
+_PING_DELAY = 2.0
+_LONGEST_SILENCE = 8.0
 
 
-async def connect(url: str, headers: list[tuple[str, str]], open_timeout: float = 5.0) -> ClientDuplex:
+async def connect(
+    url: str, headers: list[tuple[str, str]], trust: Trust = SYSTEM, open_timeout: float = 5.0
+) -> ClientDuplex:
     """Opens a socket to Asterisk. Raises OSError, TimeoutError or websockets' exceptions (InvalidStatus: refused)."""
     connection = await websockets.asyncio.client.connect(
         url,
         create_connection=Connection,
         additional_headers=headers,
         user_agent_header=f"hookrouter/{__version__}",
+        ssl=client_context(trust) if url.startswith("wss:") else None,
         compression=None,
         max_queue=None,  # events wait in our memory, never in Asterisk's: it drops who reads too slowly
         max_size=None,
         proxy=None,
         open_timeout=open_timeout,
         ping_interval=_PING_DELAY,
-        ping_timeout=_PING_TIMEOUT,
+        ping_timeout=_LONGEST_SILENCE,
         close_timeout=1,
     )
     assert isinstance(connection, Connection)
@@ -86,9 +90,9 @@ class ClientDuplex:
 
 
 def _ended(error: websockets.exceptions.ConnectionClosed) -> ConnectionError:
-    """Only an unanswered ping makes this side close with 1011 (no message of ours can be too big or wrong)."""
+    """Only a silence makes this side close with 1011 (no message of ours can be too big or wrong)."""
     if error.sent is not None and error.sent.code == 1011 and not error.rcvd_then_sent:
-        return PingTimeout(f"no pong within {_PING_TIMEOUT:g} s")
+        return PingTimeout(f"nothing came for {_LONGEST_SILENCE:g} s, not even the answer to a ping")
     return ConnectionError(str(error))
 
 

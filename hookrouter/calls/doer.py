@@ -7,11 +7,17 @@ from typing import Any
 
 import msgspec
 
-from hookrouter.actions.base import OURS, Member, Peer
-from hookrouter.calls.call import Call, Program
-from hookrouter.calls.effects import Announce, Push, Unwatch, Watch
+from hookrouter.actions.base import Member, Peer
+from hookrouter.calls.call import Call, Program, Things
+from hookrouter.calls.effects import Announce, Push, Recorded, Watch
 from hookrouter.calls.machine import Turn
+from hookrouter.policy.authority import OURS, ROLES, token, unfit
+from hookrouter.policy.parameters import Kind
 from hookrouter.timestamps import rfc3339_now
+
+
+def _in_roles(things: Things, roles: Sequence[str]) -> list[str]:
+    return [id for role in roles for id, found in things.get(ROLES[role].value, {}).items() if found == role]
 
 
 class Doer:
@@ -48,22 +54,57 @@ class Doer:
     def handed(self) -> Mapping[str, Any] | None:
         return self._turn.handed
 
-    @property
-    def owned(self) -> Mapping[str, str]:
-        return self._turn.call.owned
+    def owned(self, *roles: str) -> Sequence[str]:
+        return _in_roles(self._turn.call.owned, roles)
+
+    def claimed(self, *roles: str) -> Sequence[str]:
+        return _in_roles(self._turn.call.claimed, roles)
+
+    def owns(self, role: str, id: str) -> bool:
+        return self._turn.call.owned.get(ROLES[role].value, {}).get(id) == role
 
     def new_id(self, kind: str) -> str:
         call = self._turn.call
         call.counter += 1
-        return f"{OURS}{kind}-{call.id}-{call.counter}"
+        return f"{OURS}{kind}-{call.id}-{call.numbered}"
 
-    def own(self, kind: str, id: str) -> None:
-        self._turn.call.owned[id] = kind
-        self._turn.effects.append(Watch(id))
+    def arguments(self, kind: str, channel: str) -> str:
+        return ",".join((kind, token(self._turn.call.secret, channel), channel))
 
-    def disown(self, id: str) -> None:
-        if self._turn.call.owned.pop(id, None) is not None:
-            self._turn.effects.append(Unwatch(id))
+    def own(self, role: str, id: str) -> None:
+        call, kind = self._turn.call, ROLES[role]
+        self.disclaim(role, id)
+        call.owned.setdefault(kind.value, {})[id] = role
+        self._turn.effects.append(Watch(kind.value, id))
+        if kind is Kind.RECORDING:
+            self._turn.effects.append(Recorded(id))
+
+    def claim(self, role: str, id: str, *, ours: bool = False) -> str | None:
+        turn, kind = self._turn, ROLES[role]
+        if not ours and (why := unfit(kind, id)):
+            return why
+        if turn.owns(kind, id) or turn.claims(kind, id) or turn.world.taken(kind.value, id):
+            return f"there is a {kind.value} `{id}` already"
+        turn.call.claimed.setdefault(kind.value, {})[id] = role
+        turn.effects.append(Watch(kind.value, id))
+        return None
+
+    def disclaim(self, role: str, id: str) -> None:
+        if self._turn.claims(ROLES[role], id):
+            self.disown(role, id)
+
+    def recorded(self, name: str, *, gone: bool = False) -> None:
+        self._turn.effects.append(Recorded(name, gone))
+
+    def disown(self, role: str, id: str) -> None:
+        self._turn.forget(ROLES[role], id)
+
+    def borrow(self, channel: str) -> None:
+        if channel not in self._program.lent:
+            self._program.lent.append(channel)
+
+    def refusal(self, operation: str, params: Mapping[str, Any]) -> str | None:
+        return self._turn.judge(self._program, operation, params, raw=True)
 
     def request(
         self, operation: str, name: str = "", /, *, undo: tuple[str, dict[str, Any]] | None = None, **params: Any
@@ -71,7 +112,7 @@ class Doer:
         self._turn.request(self._program, name, operation, params, undo)
 
     def cast(self, operation: str, /, **params: Any) -> None:
-        self._turn.cast(operation, params)
+        self._turn.send(self._program, operation, params)
 
     def after(self, delay: float, name: str = "") -> None:
         self._turn.arm(f"{self._program.id}:{name}", delay)
@@ -116,21 +157,31 @@ class Doer:
 
     def take_digits(self) -> str:
         call = self._turn.call
-        if self._program.channel != call.id:
+        if self._program.channel != call.channel:
             return ""
         digits, call.digits = call.digits, ""
         return digits
+
+    def expect_closing(self, key: str, within: float) -> None:
+        self._turn.expect_closing(self._program, key, within)
 
     def peer(self, call_id: str) -> Peer | None:
         found = self._turn.world.peer(call_id)
         if found is None or found.id == self.call.id:
             return None
         route = self._turn.route
+        if found.tenant != self.call.tenant:
+            return None
         return found if route.scope == "any" or found.route == route.name else None
 
-    def may_touch(self, channel: str) -> bool:
-        route = self._turn.route
-        return channel == self.call.id or channel in self.call.owned or route.scope == "any" or channel in route.allow
+    def is_nobodys(self, kind: Kind, id: str) -> bool:
+        return not self._turn.owns(kind, id) and self._turn.tenant_of(kind, id) is None
+
+    def is_others(self, kind: Kind, id: str) -> bool:
+        return self._turn.is_others(kind, id)
+
+    def may_touch(self, kind: Kind, id: str) -> bool:
+        return self._turn.reaches(self._program, kind, id)
 
     def members(self, room: str) -> Sequence[Member]:
         """Those of this call as they are now; the others as they are known to the board."""
@@ -144,7 +195,7 @@ class Doer:
         return sorted(own + others, key=lambda member: member.since)
 
     def give_back(self, digits: str) -> None:
-        if self._program.channel == self.call.id:
+        if self._program.channel == self.call.channel:
             self._turn.call.digits = digits + self._turn.call.digits
 
     def signal(self, target: str, name: str, data: Mapping[str, Any] | None = None) -> None:
@@ -158,5 +209,12 @@ class Doer:
     def set_state(self, state: bytes) -> None:
         self._turn.call.state = state
 
-    def originate_call(self, channel: str, route: str, steps: Sequence[bytes], state: bytes | None) -> None:
-        self._turn.effects.append(Announce(channel, route, tuple(steps), state))
+    def originate_call(
+        self, channel: str, route: str, steps: Sequence[bytes], state: bytes | None, to: str = ""
+    ) -> None:
+        call = self.call
+        proof = token(call.secret, channel) if route else ""
+        self._turn.effects.append(Announce(channel, route, tuple(steps), state, call.tenant, call.maker, proof, to))
+
+    def controls(self, route: str) -> bool:
+        return self._turn.world.controls(route, self.call.tenant)

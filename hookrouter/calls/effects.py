@@ -51,13 +51,28 @@ class Tell(Effect, frozen=True):
 
 
 class Watch(Effect, frozen=True):
-    """Events of `id` are events of this call from now on."""
+    """Events of this thing are events of this call from now on."""
 
+    kind: str
     id: str
 
 
 class Unwatch(Effect, frozen=True):
+    kind: str
     id: str
+
+
+class Settled(Effect, frozen=True):
+    """It is known now whether Asterisk has made the channel that this call asked for."""
+
+    channel: str
+
+
+class Recorded(Effect, frozen=True):
+    """This call has made the recording of this name: whose it is outlives the call. `gone`: it is there no more."""
+
+    name: str
+    gone: bool = False
 
 
 class Signal(Effect, frozen=True):
@@ -69,12 +84,20 @@ class Signal(Effect, frozen=True):
 
 
 class Announce(Effect, frozen=True):
-    """`channel` becomes a call of its own when it enters the app."""
+    """`channel` becomes a call of its own when it enters the app. `route` empty: it will not.
+
+    `by`: who has asked for it (`Call.maker`; empty: the control API), and alone may take that back. `token`: what stands in
+    its Stasis arguments. `to`: whom it calls.
+    """
 
     channel: str
     route: str
     steps: tuple[bytes, ...]
     state: bytes | None
+    tenant: str = ""
+    by: str = ""
+    token: str = ""
+    to: str = ""
 
 
 class Push(Effect, frozen=True):

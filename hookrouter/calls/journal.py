@@ -86,8 +86,8 @@ class Journal(Protocol):
         """Waits for what `committed` tells. Raises StoreError where it could not be kept."""
         ...
 
-    async def load_calls(self) -> list[StoredCall]:
-        """Every live call that is on disk, the oldest first. Raises StoreError."""
+    async def load_calls(self, asterisk: str = "") -> list[StoredCall]:
+        """Every live call that is on disk (`asterisk`: of that one), the oldest first. Raises StoreError."""
         ...
 
     async def load_meta(self, prefix: str = "") -> dict[str, bytes]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from hookrouter.actions.base import Action, Outcome
 from hookrouter.actions.decode import decode_step
+from hookrouter.calls import going_on
 from hookrouter.calls.call import Kind, Program
 from hookrouter.calls.effects import Report
 from hookrouter.calls.outbox import Outbox, as_json
@@ -41,13 +42,16 @@ class Programs(Outbox):
     ) -> Program:
         self.call.counter += 1
         id = f"p{self.call.counter}"
-        program = Program(id, kind, list(steps), channel or self.call.id, parent=parent, name=name, when_done=when_done)
+        program = Program(
+            id, kind, list(steps), channel or self.call.channel, parent=parent, name=name, when_done=when_done
+        )
         self.call.programs[id] = program
         self._ready.append(id)
         return program
 
     def _start_main(self, steps: Sequence[bytes], kind: Kind, when_done: str = "") -> None:
         self._drop_fillers()
+        self.call.goes_on.pop(going_on.UNKNOWN, None)
         self._spawn(kind, steps, when_done=when_done)
 
     def spawn_child(self, parent: Program, steps: Sequence[bytes], name: str, channel: str | None) -> None:
@@ -78,11 +82,17 @@ class Programs(Outbox):
             run, do = program.run, self._doer(self, program)
             self._release(program)
             run.stop(do)
+            self._forget_keys(program)
             self._report(program, "stopped")
             program.run = None
         if program.kind == "filler":
             self._undo_filler(program)
         self._remove(program)
+
+    def _forget_keys(self, program: Program) -> None:
+        """What was typed while it ran was for somebody else."""
+        if program.channel == self.call.channel and self.action(program).talks:
+            self.call.digits = ""
 
     def _drop_fillers(self) -> None:
         if self.call.programs:
@@ -117,6 +127,7 @@ class Programs(Outbox):
             if out.ask and out.program == id:
                 out.program = ""
         program.doubt = None
+        program.lent = []
         if len(call.programs) > 1:
             for child in [p for p in call.programs.values() if p.parent == id and p.kind == "child"]:
                 self._drop(child)
@@ -132,6 +143,9 @@ class Programs(Outbox):
                 self._step(program)
 
     def _step(self, program: Program) -> None:
+        if program.index and program.kind != "filler":  # what a filler began is looked up in its steps
+            del program.steps[: program.index]
+            program.done, program.index = program.done + program.index, 0
         raw = program.steps[program.index]
         action = decode_step(raw)
         if not action.wait and program.kind not in ("detached", "beside"):
@@ -144,7 +158,9 @@ class Programs(Outbox):
         program.step_at = self.now
         program.look_again = False
         program.run = action.run()
-        self.effects.append(Report(ActionStarted(self.call.id, program.id, program.index, action.verb, raw)))
+        self.effects.append(
+            Report(ActionStarted(self.call.id, program.id, program.done + program.index, action.verb, raw))
+        )
         if self.call.channelless and not action.callless:
             self._failed(program, "no_call", f"`{action.verb}` needs a call, and this event belongs to none", 0)
             return
@@ -164,11 +180,14 @@ class Programs(Outbox):
         ):
             self._start_main([as_json({"action": program.when_done})], "main")
 
-    def _report(self, program: Program, outcome: str, detail: str = "") -> None:
-        verb = self.action(program).verb
-        seconds = self.now - program.step_at
+    def _report(self, program: Program, outcome: str, detail: str = "", result: str = "") -> None:
+        action = self.action(program)
+        index, seconds = program.done + program.index, round(self.now - program.step_at, 4)
+        about = action.about()
         self.effects.append(
-            Report(ActionFinished(self.call.id, program.id, program.index, verb, outcome, seconds, detail))
+            Report(
+                ActionFinished(self.call.id, program.id, index, action.verb, outcome, seconds, detail, about, result)
+            )
         )
 
     def action(self, program: Program) -> Action:
@@ -179,7 +198,8 @@ class Programs(Outbox):
         if program.run is None:
             return
         action, raw = self.action(program), program.steps[program.index]
-        self._report(program, "done")
+        self._report(program, "done", result=str(data.get("status") or data.get("reason") or "") if data else "")
+        self._forget_keys(program)
         program.run = None
         self._release(program)
         if then:
@@ -190,7 +210,7 @@ class Programs(Outbox):
             waiting = self._result(program, action, raw, type, data, told)
         if self.call.ended:
             self._remove(program)
-        elif action.leaves and program.channel == self.call.id:
+        elif action.leaves and program.channel == self.call.channel:
             program.left = program.index + 1
             program.index = len(program.steps)
             self.arm(":leave", LEAVE_TIMEOUT)
@@ -224,21 +244,32 @@ class Programs(Outbox):
             return
         if (
             status in _GONE_STATUSES
-            and program.channel == self.call.id
+            and program.channel == self.call.channel
             and program.doubt is None
             and not self.call.ended
             and not self.call.channelless
         ):
             program.doubt = (reason, message, status)  # perhaps the caller has just hung up: then it is no failure
             self.arm(f"{program.id}:~doubt", DOUBT_DELAY)
-            self._request(program.id, "~doubt", "channels.get", {"channelId": self.call.id}, None)
+            self._request(program.id, "~doubt", "channels.get", {"channelId": self.call.channel}, None)
             return
         self._failed(program, reason, message, status)
+
+    def _over_the_bound(self, id: str, message: str) -> None:
+        """The action of a program has asked for too much: what it has so far is given back, and it fails."""
+        program = self.call.programs.get(id)
+        if program is None or program.run is None:
+            return
+        run, do = program.run, self._doer(self, program)
+        self._release(program)
+        run.on_limit(do)
+        self._failed(program, "limit", message, 0)
 
     def _failed(self, program: Program, reason: str, message: str, status: int) -> None:
         action, raw = self.action(program), program.steps[program.index]
         hung_up = self.call.ended  # then it is no failure
         self._report(program, "stopped" if hung_up else "failed", f"{reason}: {message}")
+        self._forget_keys(program)
         program.run = None
         self._release(program)
         if hung_up:

@@ -10,23 +10,42 @@ from typing import Any
 
 import click
 
-from hookrouter.cli.options import FAILED, config_file, load_or_exit
-from hookrouter.live_check import check_live
-from hookrouter.openapi import openapi_document
-from hookrouter.schemas import actions_schema, routes_document
+from hookrouter.checking.live import check_live
+from hookrouter.cli.options import FAILED, config_file, load_or_exit, say
+from hookrouter.published.openapi import openapi_document
+from hookrouter.published.schemas import actions_schema, routes_document
 
 
 @click.command()
 @config_file
-@click.option("--live", is_flag=True, help="Also asks every Asterisk and every endpoint.")
-def check(path: Path, live: bool) -> None:
+@click.option("--live", is_flag=True, help="Also asks every Asterisk, the router that runs and every endpoint.")
+@click.option(
+    "--asterisk-config",
+    "folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Asterisk's configuration, such as /etc/asterisk: the dialplan and ari.conf are read, too. With --live.",
+)
+def check(path: Path, live: bool, folder: Path | None) -> None:
     """Says all that is wrong with routes.toml; starts nothing."""
+    if folder is not None and not live:
+        raise click.UsageError("--asterisk-config goes with --live")
     config = load_or_exit(path)
     for warning in config.warnings:
-        click.echo(f"warning: {warning}")
-    if live and not asyncio.run(check_live(config, click.echo)):
+        say(f"warning: {warning}")
+    routes, asterisks = _counted(len(config.routes), "route"), _counted(len(config.asterisks), "Asterisk")
+    if not live:
+        say(f"{path}: {routes}, {asterisks}: no faults. Neither Asterisk nor an endpoint was asked: --live does.")
+        return
+    findings = asyncio.run(check_live(config, say, folder))
+    unasked = f" Not asked: {', '.join(findings.unasked)}." if findings.unasked else ""
+    if findings.wrong_count:
+        say(f"{path}: {_counted(findings.wrong_count, 'thing')} wrong.{unasked}")
         sys.exit(FAILED)
-    click.echo(f"{path}: {len(config.routes)} routes, {len(config.asterisks)} Asterisk: all is well")
+    say(f"{path}: {routes}, {asterisks}: nothing wrong was found.{unasked}")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 _SCHEMAS: dict[str, Any] = {"actions": actions_schema, "routes": routes_document, "openapi": openapi_document}

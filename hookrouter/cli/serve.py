@@ -13,13 +13,17 @@ from typing import Literal
 
 import click
 
-from hookrouter.cli.options import FAILED, config_file, load_or_exit, refuse
+from hookrouter import __version__
+from hookrouter.checking.router import address
+from hookrouter.cli.options import FAILED, config_file, load_or_exit, not_listening, refuse, say
 from hookrouter.config import Config, load
 from hookrouter.errors import ConfigurationError, StoreError
-from hookrouter.facts import Facts, Warned
-from hookrouter.service import Service
+from hookrouter.facts import Facts, RouterStarted, RouterStopped, Warned
+from hookrouter.service.service import Service
+from hookrouter.simulator.tries import Tries
 from hookrouter.store.opening import DEFAULT_STORE
 from hookrouter.telemetry.logs import Level, Log
+from hookrouter.telemetry.otel import tracing
 
 
 @click.command()
@@ -62,10 +66,16 @@ def _raise_descriptors() -> None:
 
 
 async def _serve(config: Config, path: Path, log: Log, store: str) -> int:
-    facts = Facts(log)
+    facts = Facts()
+    facts.subscribe(log, log.wants)
     for warning in config.warnings:
         facts.emit(Warned("routes", warning))
+    try:
+        spans = tracing(facts, os.environ)
+    except ConfigurationError as error:
+        refuse(error)
     service = Service(config, facts=facts, store_url=store, path=path, load=lambda: load(path, os.environ))
+    service.console.tries = Tries(lambda: service.config)
     _raise_descriptors()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -80,8 +90,14 @@ async def _serve(config: Config, path: Path, log: Log, store: str) -> int:
         return FAILED
     except (OSError, SystemExit) as error:
         server = config.server
-        click.echo(f"server.listen: cannot listen on {server.host}:{server.port}: {error}", err=True)
+        say(f"server.listen: {not_listening(server.host, server.port, error)}", err=True)
         return FAILED
+    url = address(config.server)
+    facts.emit(RouterStarted(url, f"{url}/", __version__))
     await stop.wait()
+    await service.console.tries.stop()
     await service.stop()
+    facts.emit(RouterStopped(sum(not live.call.channelless for live in service.board)))
+    if spans is not None:
+        spans.close()
     return 0

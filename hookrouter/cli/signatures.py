@@ -1,4 +1,4 @@
-"""`hookrouter sign` and `verify`: for who writes an endpoint."""
+"""`hookrouter sign` and `verify`: for people who write an endpoint."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def sign(secret: str | None, id: str, timestamp: int | None, new_secret: bool, b
 @click.option("--id", "id", required=True, help="The header webhook-id.")
 @click.option("--timestamp", required=True, help="The header webhook-timestamp.")
 @click.option("--signature", required=True, help="The header webhook-signature.")
-@click.option("--any-time", is_flag=True, help="Does not look at how old it is.")
+@click.option("--any-time", is_flag=True, help="Takes a signature of any age.")
 @click.argument("body", type=click.File("rb"), default="-")
 def verify(secret: str, id: str, timestamp: str, signature: str, any_time: bool, body: BinaryIO) -> None:
     """Says whether a signature fits BODY (a file, or standard input), and if not, why."""

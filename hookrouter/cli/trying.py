@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.text import Text
 
-from hookrouter.cli.options import FAILED, refuse
-from hookrouter.errors import ConfigurationError
+from hookrouter.cli.options import FAILED, host_and_port, load_or_exit, not_listening, own_command, refuse
+from hookrouter.errors import ConfigurationError, Fault
+from hookrouter.simulator.parties import Party
 from hookrouter.simulator.playing_out import Play, Result
 from hookrouter.simulator.sample import create_sample
-from hookrouter.simulator.script import Expect, Script, Step, from_digits, read_script
+from hookrouter.simulator.script import Expect, Script, Step, read_script
+from hookrouter.simulator.setting import Setting, for_routes, for_url
+from hookrouter.text.lines import shown
 from hookrouter.web.server import Server
 
-_STYLES = {"plain": "", "good": "green", "bad": "bold red", "note": "dim"}
+STYLES = {"plain": "", "good": "green", "bad": "bold red", "note": "dim"}
 _DEMO = Script(
     steps=[Step(wait_for="demo-instruct"), Step(pause=0.5), Step(press="1")],
     expect=Expect(
@@ -38,11 +44,13 @@ def demo(speed: float) -> None:
     """Shows one whole call, with nothing installed: simulated Asterisk, router and a sample endpoint."""
     click.echo("Somebody calls. A sample endpoint welcomes them, asks for a key, and says goodbye.\n")
     result = asyncio.run(_demo(speed))
-    _show(result)
+    show(result)
     if result.problems:
         sys.exit(FAILED)
-    click.echo("\nYour turn: `hookrouter simulate URL --digits 1` plays the same call against your own endpoint,")
-    click.echo("and `hookrouter serve` puts it on a real Asterisk.")
+    click.echo(
+        "\nYour turn: this writes a small endpoint (php, node, python or go), and says how to call it at each save."
+    )
+    click.echo(f"\n  {own_command()} new hello --lang python\n")
 
 
 async def _demo(speed: float) -> Result:
@@ -63,61 +71,111 @@ async def _sample_endpoint() -> AsyncIterator[str]:
 
 
 @click.command()
-@click.argument("url")
+@click.argument("url", required=False)
 @click.option("--caller", help="The caller's number.")
 @click.option("--called", help="The number that is called.")
 @click.option("--args", "arguments", help="Arguments of the Stasis application, separated by commas.")
-@click.option("--digits", default="", help="Keys to press: 1,23 is 1 at the first prompt, 2 and 3 at the next.")
+@click.option("--digits", help="Keys to press: 1,23 is 1 at the first prompt, 2 and 3 at the next.")
+@click.option(
+    "--dial",
+    "dialled",
+    multiple=True,
+    metavar="WHOM=HOW",
+    help="How whoever is dialled behaves: PJSIP/alice=busy, noAnswer, rejected, unavailable, late:8 (seconds), answered, "
+    "answered:1 (and presses 1). WHOM may be a glob; who is not named answers. May be repeated.",
+)
 @click.option("--hangup-after", type=click.FloatRange(min=0, min_open=True), help="Seconds; default: 60.")
-@click.option("--secret", envvar="HOOKROUTER_SECRET", default="", help="whsec_… that signs the requests.")
-@click.option("--events", default="StasisStart,StasisEnd", show_default=True, help="Which events the endpoint gets.")
+@click.option("--secret", envvar="HOOKROUTER_SECRET", default="", help="whsec_… that signs the requests; not with -c.")
+@click.option(
+    "--events", default="", help="Which events the endpoint gets; default: StasisStart,StasisEnd. Not with -c."
+)
+@click.option(
+    "-c", "--config", "path", type=click.Path(path_type=Path), help="Takes the route out of this routes.toml."
+)
+@click.option("--route", "routes", multiple=True, help="With -c: the route that gets the call, and others beside it.")
+@click.option("--listen", type=host_and_port, metavar="HOST:PORT", help="Serves the router's own HTTP there meanwhile.")
 @click.option("--script", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file: steps and expectations.")
 @click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(min=0, min_open=True))
+@click.option("-v", "--verbose", is_flag=True, help="Shows the body of each request and answer.")
+@click.option("--json", "as_json", is_flag=True, help="Prints all of it as one JSON object.")
 def simulate(
-    url: str,
-    caller: str | None,
-    called: str | None,
-    arguments: str | None,
-    digits: str,
-    hangup_after: float | None,
-    secret: str,
-    events: str,
+    url: str | None,
     script: Path | None,
     speed: float,
+    verbose: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
-    """Plays a call against the endpoint at URL, without Asterisk, and shows it step by step."""
+    """Plays a call against the endpoint at URL (or that of a route), without Asterisk, and shows it step by step."""
+    if url is None and options["path"] is None:
+        raise click.UsageError("give the URL of an endpoint, or -c routes.toml")
     try:
-        wanted = read_script(script) if script else Script()
-        wanted.caller = caller if caller is not None else wanted.caller
-        wanted.called = called if called is not None else wanted.called
-        wanted.args = arguments.split(",") if arguments else wanted.args
-        wanted.hangup_after = hangup_after or wanted.hangup_after
-        wanted.steps = [*wanted.steps, *from_digits(digits)]
-        named = tuple(one.strip() for one in events.split(",") if one.strip())
-        result = asyncio.run(Play(url, wanted, secret=secret, events=named, speed=speed).run())
+        wanted = _wanted(read_script(script) if script else Script(), options)
+        play = Play("", wanted, speed=speed, setting=_setting(url or "", options))
+        result = asyncio.run(play.run())
     except ConfigurationError as error:
         refuse(error)
-    _show(result)
+    except OSError as error:
+        if options["listen"] is None:
+            raise
+        host, port = options["listen"]
+        raise click.UsageError(f"--listen: {not_listening(host, port, error)}") from None
+    if as_json:
+        click.echo(json.dumps(result.as_json(), ensure_ascii=False))
+    else:
+        show(result, verbose=verbose)
     if result.problems:
         sys.exit(FAILED)
 
 
-def _show(result: Result) -> None:
+def _wanted(script: Script, options: Mapping[str, Any]) -> Script:
+    """The script, with what the options say put into it."""
+    for key in ("caller", "called", "hangup_after", "digits"):
+        if options[key] is not None:
+            setattr(script, key, options[key])
+    if options["arguments"]:
+        script.args = options["arguments"].split(",")
+    given: dict[str, str | Party] = {}
+    for text in options["dialled"]:
+        whom, sign, how = text.rpartition("=")
+        if not sign or not whom:
+            raise ConfigurationError([Fault("--dial", f"`{text}` is not WHOM=HOW, such as PJSIP/alice=busy")])
+        given[whom] = how
+    script.dial = given | {whom: how for whom, how in script.dial.items() if whom not in given}
+    return script
+
+
+def _setting(url: str, options: Mapping[str, Any]) -> Setting:
+    listen = options["listen"]
+    if options["path"] is None:
+        if options["routes"]:
+            raise click.UsageError("--route names a route of a configuration: give -c routes.toml, too")
+        events = tuple(one.strip() for one in options["events"].split(",") if one.strip())
+        return for_url(url, secret=options["secret"], events=events, listen=listen, environ=os.environ)
+    if options["events"]:
+        raise click.UsageError("--events is for a URL: with -c the route says which events it gets")
+    return for_routes(load_or_exit(options["path"]), options["routes"], url, listen=listen)
+
+
+def show(result: Result, *, verbose: bool = False) -> None:
     """The ladder, and what is to be said about it; in colour on a terminal only."""
     console = Console(highlight=False, soft_wrap=True)
-    for line in result.ladder.lines():
+    for line in result.ladder.lines(verbose=verbose):
         text = Text(line.text.rstrip())
-        if style := _STYLES[line.kind]:
+        if style := STYLES[line.kind]:
             text.stylize(style, line.start, line.end)
         console.print(text)
     console.print()
+    for note in result.notes:
+        console.print(Text(f"  · {shown(note)}"))
     if not result.problems:
-        console.print(Text(f"All is well: {len(result.actions)} actions in {result.seconds:.1f} s.", "green"))
+        done = len(result.actions)
+        console.print(Text(f"All is well: {done} action{'' if done == 1 else 's'} in {result.seconds:.1f} s.", "green"))
         return
     count = len(result.problems)
     console.print(Text(f"{count} thing{'s are' if count > 1 else ' is'} wrong:", "bold red"))
     for problem in result.problems:
-        first, *more = problem.splitlines()
-        console.print(Text(f"  ✗ {first}"))
+        first, *more = problem.text().splitlines()
+        console.print(Text(f"  ✗ {shown(first)}"))
         for line_ in more:
-            console.print(Text(f"      {line_}"))
+            console.print(Text(f"      {shown(line_)}"))

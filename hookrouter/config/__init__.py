@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hookrouter.config.loader import load, parse
-from hookrouter.config.values import Config, Server, SpeechSettings
+from hookrouter.config.tables import listen_address
+from hookrouter.config.values import ALL, Access, Config, Server, SpeechSettings, Token
 
-__all__ = ["Config", "Server", "SpeechSettings", "load", "parse"]
+__all__ = ["ALL", "Access", "Config", "Server", "SpeechSettings", "Token", "listen_address", "load", "parse"]

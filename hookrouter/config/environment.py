@@ -2,7 +2,7 @@
 
 Rules: `${NAME}` is the variable, and a fault where it is not set; `${NAME:-default}` takes the default where it is not set
 or empty; `$$` is a dollar sign. A `$` before anything else is itself: regular expressions end with one. What a
-variable holds is not looked into again.
+variable holds is not looked into again; white space around it is dropped: files and shells put a line's end there.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def fill_in(value: Any, environ: Mapping[str, str], place: str, findings: Findin
             return "$"
         if odd:
             hint = "write ${NAME} or ${NAME:-default}, or $$ for a dollar sign"
-            findings.fault(place, f"`${odd}` is no variable; {hint}")
-        elif name in environ and (environ[name] or default is None):
-            if not _SURROGATE.search(environ[name]):
-                return environ[name]
+            findings.fault(place, f"`${odd}` is not a variable; {hint}")
+        elif name in environ and ((held := environ[name].strip()) or default is None):
+            if not _SURROGATE.search(held):
+                return held or environ[name]
             findings.fault(place, f"the variable {name} is not UTF-8")
         elif default is not None:
             return str(default)

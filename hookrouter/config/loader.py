@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hookrouter.config.collecting import Findings, collect
+from hookrouter.config.collecting import Findings, collect, did_you_mean
 from hookrouter.config.environment import fill_in
+from hookrouter.config.heard import warn_of_unheard
+from hookrouter.config.policy import check_policy
 from hookrouter.config.reach import warn_of_unreachable
 from hookrouter.config.routes import RouteBuilder
 from hookrouter.config.shapes import File
 from hookrouter.config.tables import Tables
-from hookrouter.config.values import Config
+from hookrouter.config.values import Config, Server
 from hookrouter.errors import ConfigurationError, Fault
+from hookrouter.policy.hosts import host_of_url
+from hookrouter.routing.endpoint import Route
 from hookrouter.routing.table import RouteTable
 
 _DEEPEST = 100
@@ -54,13 +58,34 @@ def parse(text: str, environ: Mapping[str, str], path: Path = Path("routes.toml"
     asterisks = tables.asterisks(file.asterisk)
     server = tables.server(file.server)
     speech = tables.speech(file.speech)
-    routes = RouteBuilder(tables.secrets, findings).routes(file.routes, value.get("routes"))
+    check_policy("policy", file.policy, findings)
+    own = (host_of_url(speech.base_url),) if speech is not None and speech.base_url else ()
+    routes = RouteBuilder(tables.secrets, tables.certificates, findings, file.policy, own, environ).routes(
+        file.routes, value.get("routes")
+    )
     if findings.faults:
         raise ConfigurationError(_in_order(findings.faults))
     warn_of_unreachable(routes, asterisks, findings)
+    _warn_of_strangers(server, routes, findings)
+    warn_of_unheard(speech, server, asterisks, findings)
     return Config(
-        asterisks, server, RouteTable(routes), speech, file.store, tuple(findings.files), tuple(findings.warnings)
+        asterisks,
+        server,
+        RouteTable(routes),
+        speech,
+        file.store,
+        tables.cluster(file.cluster),
+        tuple(findings.files),
+        tuple(findings.warnings),
     )
+
+
+def _warn_of_strangers(server: Server, routes: Sequence[Route], findings: Findings) -> None:
+    """Tokens for a tenant that no route has open nothing: perhaps it is misspelt."""
+    known = sorted({route.tenant for route in routes if route.tenant})
+    for tenant in sorted({token.access.tenant for token in server.tokens if token.access.tenant is not None}):
+        if tenant not in known:
+            findings.warn("server.tokens", f"no route has the tenant `{tenant}`{did_you_mean(tenant, known)}")
 
 
 def _depth(value: object) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 from hookrouter.ari.operations import event_types, models
 from hookrouter.ari.settings import AsteriskSettings
@@ -11,6 +12,10 @@ from hookrouter.routing.conditions import Condition
 from hookrouter.routing.endpoint import Route
 
 _OWN = ["app", "args", "asterisk"]
+_CALLED, _CALLER = "channel.dialplan.exten", "channel.caller.number"
+_MEANT = dict.fromkeys(("called", "callee", "did", "dnid", "dialed", "dialled", "to", "exten", "extension"), _CALLED)
+_MEANT |= dict.fromkeys(("caller", "callerid", "caller_id", "cid", "ani", "clid", "from"), _CALLER)
+"""What people call the two numbers of a call, and where an event has them."""
 
 
 def warn_of_unreachable(routes: Sequence[Route], asterisks: Sequence[AsteriskSettings], findings: Findings) -> None:
@@ -44,7 +49,7 @@ def _names_nobody(route: Route, key: str, known: Sequence[str], findings: Findin
         if condition.key == key and not any(map(condition.holds_for, known)):
             findings.warn(
                 f"routes[{route.index}].match.{key}",
-                f"fits nothing that is configured ({', '.join(known)}): never true",
+                f"matches nothing that is configured ({', '.join(known)}), so it is never true",
             )
 
 
@@ -72,6 +77,8 @@ def _slip(path: Sequence[str], top: Mapping[str, set[str]]) -> str | None:
         if name not in fields:
             deeper = [f"{field}.{below}" for field, kinds in fields.items() for below in _paths(kinds, 2)]
             found = [known for known in deeper if known.rpartition(".")[2] == name]
+            if not depth and name.lower() in _MEANT:
+                found = [_MEANT[name.lower()]]
             hint = (
                 f", did you mean {'.'.join([*path[:depth], min(found, key=len)])}?"
                 if found
@@ -85,6 +92,31 @@ def _slip(path: Sequence[str], top: Mapping[str, set[str]]) -> str | None:
         if not below:
             return None  # a leaf, or channel variables and the like, whose names are anybody's
         fields, whole = below, f"`{'.'.join(path[: depth + 1])}` has no field"
+    return None
+
+
+_TEXTS = frozenset({"string", "Date", "int", "long", "double", "boolean"})
+
+
+def text_above(path: str) -> str | None:
+    """The part of a path that has nothing below it: a text or a number in whatever event it comes, or before a misspelt
+    `regex`. None: none is known to be.
+    """
+    names = path.split(".")
+    if names[0] in _OWN:
+        return names[0] if len(names) > 1 else None
+    fields: dict[str, set[str]] = {}
+    for found in event_types().values():
+        _add(fields, found)
+    for depth, name in enumerate(names[:-1]):
+        kinds = fields.get(name, set())
+        if kinds and kinds <= _TEXTS:
+            return ".".join(names[: depth + 1])
+        if get_close_matches(names[depth + 1], ["regex"], cutoff=0.7):
+            return ".".join(names[: depth + 1])
+        fields = {}
+        for kind in kinds & models().keys():
+            _add(fields, models()[kind])
     return None
 
 

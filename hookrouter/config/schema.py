@@ -12,13 +12,16 @@ import msgspec
 
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.config.routes import CONTROL_TIMEOUT, known_events
-from hookrouter.config.shapes import AsteriskTable, File, RouteShape
+from hookrouter.config.shapes import AsteriskTable, File, PolicyTable, RouteShape
+from hookrouter.policy.policy import Policy
 
-_EFFECTIVE = {
+_POLICY = {key: getattr(Policy(), key) for key in PolicyTable.__struct_fields__}
+_EFFECTIVE: dict[tuple[str, str], Any] = {
     ("AsteriskTable", "url"): AsteriskSettings("").url,
     ("AsteriskTable", "apps"): AsteriskTable().apps,
     ("RouteShape", "events"): RouteShape(url="-").events,
     ("RouteShape", "timeout"): CONTROL_TIMEOUT,
+    **{("PolicyTable", key): list(value) if isinstance(value, tuple) else value for key, value in _POLICY.items()},
 }
 """Defaults that no single field's definition can tell."""
 

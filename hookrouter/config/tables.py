@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from hookrouter.ari.settings import AsteriskSettings
+from hookrouter.cluster.leases import Identity
+from hookrouter.config.certificates import Certificates
 from hookrouter.config.collecting import Findings, join
-from hookrouter.config.shapes import AsteriskTable, ServerTable, SpeechTable
-from hookrouter.config.values import Server, SpeechSettings
+from hookrouter.config.shapes import AsteriskTable, ClusterTable, ServerTable, SpeechTable, TokenTable
+from hookrouter.config.values import Access, Server, SpeechSettings, Token
+from hookrouter.text.commands import shell_scripts
+from hookrouter.text.urls import web_address
+
+MIN_TOKEN = 16
+"""Characters. What guards telephone lines must not be guessable by trying."""
 
 _SOURCES = re.compile(r"(channel|bridge|endpoint|deviceState):.+")
 
@@ -26,7 +32,7 @@ class Secrets:
         """The secret without the white space around it; None where neither is given, or the file cannot be read."""
         where = join(place, f"{key}_file")
         if file is None:
-            return value
+            return None if value is None else value.strip()
         if value is not None:
             self._findings.fault(where, f"give either `{key}` or `{key}_file`, not both")
         path = self._folder / file
@@ -34,7 +40,7 @@ class Secrets:
         try:
             found = path.read_bytes().decode("utf-8-sig").strip()
         except UnicodeDecodeError:
-            self._findings.fault(where, f"{path} is no text")
+            self._findings.fault(where, f"{path} is not a text file")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             self._findings.fault(where, f"{path} cannot be read: {reason}")
@@ -50,6 +56,7 @@ class Tables:
 
     def __init__(self, folder: Path, findings: Findings) -> None:
         self.secrets = Secrets(folder, findings)
+        self.certificates = Certificates(folder, findings)
         self._findings = findings
 
     def asterisks(self, tables: Mapping[str, AsteriskTable | None]) -> tuple[AsteriskSettings, ...]:
@@ -71,7 +78,7 @@ class Tables:
         for index, source in enumerate(table.subscribe):
             if not _SOURCES.fullmatch(source):
                 hint = "such as endpoint:PJSIP, endpoint:PJSIP/alice, deviceState:PJSIP/alice, bridge:ID or channel:ID"
-                self._findings.fault(f"{place}.subscribe[{index}]", f"`{source}` is no event source, {hint}")
+                self._findings.fault(f"{place}.subscribe[{index}]", f"`{source}` is not an event source, {hint}")
         return AsteriskSettings(
             name,
             url.rstrip("/").removesuffix("/ari"),
@@ -80,19 +87,19 @@ class Tables:
             tuple(dict.fromkeys(table.apps)),
             table.mode,
             tuple(table.subscribe),
+            self.certificates.trust(place, table, url),
         )
 
     def server(self, table: ServerTable) -> Server:
-        host, colon, port = table.listen.rpartition(":")
-        plain = host.removeprefix("[").removesuffix("]")
-        if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535 or (":" in plain and plain == host):
-            self._findings.fault(
-                "server.listen", f"`{table.listen}` is no address and port, such as 127.0.0.1:8080 or [::1]:8080"
-            )
-            port = "0"
-        token = self.secrets.read("server", "token", table.token, table.token_file) or ""
-        server = Server(plain or "0.0.0.0", int(port), token)
-        if not server.loopback and not token:
+        try:
+            host, port = listen_address(table.listen)
+        except ValueError as error:
+            self._findings.fault("server.listen", str(error))
+            host, port = "", 0
+        token = self.token("server", table.token, table.token_file)
+        tls = self.certificates.server(table.tls_certificate, table.tls_key)
+        server = Server(host, port, self._tokens(token, table.tokens), *tls)
+        if not server.loopback and not server.tokens:
             self._findings.warn(
                 "server.token",
                 f"not set, though {table.listen} is open to others: they get health and metrics, "
@@ -100,11 +107,45 @@ class Tables:
             )
         return server
 
+    def _tokens(self, first: str, tables: Sequence[TokenTable | None]) -> tuple[Token, ...]:
+        """The one of [server], which sees all, and those of [[server.tokens]]."""
+        found = [Token(first)] if first else []
+        for index, table in enumerate(tables):
+            if table is None:
+                continue
+            place = f"server.tokens[{index}]"
+            secret = self.token(place, table.token, table.token_file)
+            if table.token is None and table.token_file is None:
+                self._findings.fault(f"{place}.token", "missing: give `token` or `token_file`")
+            elif secret and any(token.secret == secret for token in found):
+                self._findings.fault(f"{place}.token", "is the same as another token; each needs a value of its own")
+            elif secret:
+                found.append(Token(secret, Access(table.tenant, table.access == "write")))
+        return tuple(found)
+
+    def token(self, place: str, value: str | None, file: str | None) -> str:
+        """A token of our own HTTP; empty where none is given, or it is at fault."""
+        token = self.secrets.read(place, "token", value, file)
+        where = join(place, "token" if file is None else "token_file")
+        hint = "`openssl rand -hex 16` makes a good one"
+        if token is None:
+            return ""
+        if not re.fullmatch("[!-~]*", token):
+            self._findings.fault(where, "has characters other than ASCII's letters, digits and signs, or a space in it")
+        elif len(token) < MIN_TOKEN:
+            self._findings.fault(where, f"has {len(token)} characters, at least {MIN_TOKEN} are needed; {hint}")
+        return token
+
     def speech(self, table: SpeechTable | None) -> SpeechSettings | None:
         if table is None:
             return None
         if (table.command is None) == (table.url is None):
             self._findings.fault("speech", "give either `command` or `url`")
+        for index in shell_scripts(table.command or ()):
+            text = (
+                'a shell would read what is said as commands; write `"$1"` here, and `{text}` as a word two behind it'
+            )
+            self._findings.fault(f"speech.command[{index}]", text)
         for key in ("url", "base_url"):
             if url := getattr(table, key):
                 check_url(f"speech.{key}", url, self._findings)
@@ -117,20 +158,32 @@ class Tables:
             table.asterisk_folder or "",
             table.base_url or "",
             table.timeout,
+            self.certificates.trust("speech", table, table.url or ""),
         )
+
+    def cluster(self, table: ClusterTable) -> Identity:
+        if table.address is not None:
+            check_url("cluster.address", table.address, self._findings)
+        return Identity(table.name or "", (table.address or "").rstrip("/"))
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """Host and port to listen at, as `listen` of [server] and each `--listen` has them: IPv6 in brackets, which are taken
+    off; without a host every address of IPv4. Raises ValueError.
+    """
+    host, colon, port = text.rpartition(":")
+    plain = host.removeprefix("[").removesuffix("]")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535 or (":" in plain and plain == host):
+        raise ValueError(f"`{text}` is not an address and port, such as 127.0.0.1:8080 or [::1]:8080")
+    return plain or "0.0.0.0", int(port)
 
 
 def check_url(place: str, url: str, findings: Findings) -> None:
-    """Notes a fault where `url` is no http(s) URL that can be sent as it is."""
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-        user = parts.username is not None
-    except ValueError:
-        good = user = False
-    if user:
+    """Notes a fault where `url` is not an http(s) URL that can be sent as it is."""
+    kind = web_address(url)
+    if kind == "user":
         findings.fault(place, "has a user and password in it; give them as `auth`, or as `username` and `password`")
-    elif not good:
-        findings.fault(place, f"`{url}` is no http:// or https:// URL")
+    elif kind == "bad":
+        findings.fault(place, f"`{url}` is not an http:// or https:// URL")
     elif not re.fullmatch(r"[!-~]+", url):
         findings.fault(place, f"`{url}` has spaces, or characters that are not ASCII; percent-encode them")

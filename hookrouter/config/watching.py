@@ -22,9 +22,12 @@ POLL_DELAY = 0.25
 _Seen = dict[Path, tuple[int, int, int] | None]
 
 
-async def changes(files: Callable[[], Iterable[Path]], stop: asyncio.Event) -> AsyncIterator[None]:
-    """Yields after each change of one of the files, when it has come to rest, until `stop` is set."""
-    before = _look(files())
+def changes(files: Callable[[], Iterable[Path]], stop: asyncio.Event) -> AsyncIterator[None]:
+    """Yields after each change since now of one of the files, when it has come to rest, until `stop` is set."""
+    return _changes(files, stop, _look(files()))
+
+
+async def _changes(files: Callable[[], Iterable[Path]], stop: asyncio.Event, before: _Seen) -> AsyncIterator[None]:
     changing = False
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):

@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -18,44 +19,67 @@ from typing import TypeVar
 from hookrouter.clock import Clock
 from hookrouter.delivery.breaker import Admission, Breaker
 from hookrouter.delivery.envelope import Message
-from hookrouter.delivery.outcome import Answered, Attempt, Unanswered
+from hookrouter.delivery.outcome import NO_BODY, Answered, Attempt, Unanswered
 from hookrouter.delivery.retry import SHORTEST_ATTEMPT, next_delay, succeeded
 from hookrouter.delivery.sender import Sender
 from hookrouter.errors import AnswerRefused
 from hookrouter.facts import BreakerChanged, DeliveryAttempted, DeliveryFinished, Facts, LateAnswer
 from hookrouter.routing.endpoint import Endpoint
+from hookrouter.text.urls import shown_url
 
 T = TypeVar("T")
 MOST_IN_FLIGHT = 256
-_NO_BODY = (202, 204, 205)
+_CROWD = f"{MOST_IN_FLIGHT} deliveries were with this endpoint already"
 _MOST_STATIONS = 1024
+_MOST_DETAIL = 4000
 _ENDED_BY_TIME = ("timeout", "refused_connection")
+_LONGER = (
+    "raise `timeout` and `deadline` if the function needs longer, or let it answer 202 and bring the actions later, by "
+    "POST /v1/calls/ID/actions"
+)
 _BROKEN = ("refused_connection", "reset", "timeout", "bad_response", "deadline", "too_large")
 
 
 class _Station:
-    """What is known of one endpoint."""
+    """What is known of one endpoint. `busy`: how many deliveries are with it; `queue`: those that wait for their turn."""
 
-    __slots__ = ("breaker", "turns", "url")
+    __slots__ = ("breaker", "busy", "queue", "url")
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.breaker = Breaker()
-        self.turns = asyncio.Semaphore(MOST_IN_FLIGHT)
+        self.busy = 0
+        self.queue: deque[asyncio.Future[None]] = deque()
 
-    async def enter(self, timeout: float) -> bool:
-        """Waits for its turn, at most `timeout` seconds; whether it came. `turns.release()` ends it."""
-        if not self.turns.locked():
-            return await self.turns.acquire()
+    async def turn(self, timeout: float) -> bool:
+        """Waits for somebody else's turn to end, at most `timeout` seconds; whether it is ours now."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.queue.append(turn)
         try:
             async with asyncio.timeout(timeout):
-                return await self.turns.acquire()
-        except TimeoutError:
-            return False
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self.leave()  # it came in the same moment: it is for the next one
+            elif turn in self.queue:
+                self.queue.remove(turn)
+            if isinstance(error, TimeoutError):
+                return False
+            raise
+        return True
+
+    def leave(self) -> None:
+        """The turn goes to the next one that waits, or is free."""
+        while self.queue:
+            turn = self.queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.busy -= 1
 
     @property
     def remarkable(self) -> bool:
-        return bool(self.breaker.failures or self.breaker.state != "closed" or self.turns._value < MOST_IN_FLIGHT)
+        return bool(self.breaker.failures or self.breaker.state != "closed" or self.busy)
 
 
 class Deliverer:
@@ -92,38 +116,35 @@ class Deliverer:
     ) -> Answered[T] | Unanswered:
         """The answer, or why there is none within `deadline` seconds. `decode` raises AnswerRefused."""
         started = self._clock.monotonic()
-        station = self._station(endpoint.url)
-        was = station.breaker.state
-        admission = station.breaker.admit(started)
-        self._told(station, changed=station.breaker.state != was)
-        try:
-            outcome = await self._outcome(station, admission, endpoint, message, started, deadline, decode)
-        except BaseException:
-            station.breaker.abandoned(admission)
-            raise
-        self._judge(station, admission, outcome)
-        self._report(message, outcome, verbs)
-        return outcome
-
-    async def _outcome(
-        self,
-        station: _Station,
-        admission: Admission,
-        endpoint: Endpoint,
-        message: Message,
-        started: float,
-        deadline: float,
-        decode: Callable[[bytes, str], T],
-    ) -> Answered[T] | Unanswered:
+        station = self._stations.get(endpoint.url) or self._station(endpoint.url)
+        breaker = station.breaker
+        admission: Admission = "free"
+        if breaker.state != "closed":
+            was = breaker.state
+            admission = breaker.admit(started)
+            self._told(station, changed=breaker.state != was)
+        outcome: Answered[T] | Unanswered
         if admission == "refused":
-            return Unanswered("breaker_open", url=endpoint.url)
-        if not await station.enter(deadline):
-            detail = f"{MOST_IN_FLIGHT} deliveries were with this endpoint already"
-            return Unanswered("deadline", None, 0, self._clock.monotonic() - started, detail, (), endpoint.url)
-        try:
-            return await self._attempts(station, admission, endpoint, message, started, deadline, decode)
-        finally:
-            station.turns.release()
+            outcome = Unanswered("breaker_open", url=endpoint.shown)
+        else:
+            try:
+                if station.busy < MOST_IN_FLIGHT:
+                    station.busy += 1
+                elif not await station.turn(deadline):
+                    outcome = Unanswered(
+                        "deadline", None, 0, self._clock.monotonic() - started, _CROWD, (), endpoint.shown
+                    )
+                    self._judge(station, admission, outcome)
+                    return self.report(message, outcome, verbs)
+                try:
+                    outcome = await self._attempts(station, admission, endpoint, message, started, deadline, decode)
+                finally:
+                    station.leave()
+            except BaseException:
+                breaker.abandoned(admission)
+                raise
+            self._judge(station, admission, outcome)
+        return self.report(message, outcome, verbs)
 
     async def _attempts(
         self,
@@ -135,53 +156,60 @@ class Deliverer:
         deadline: float,
         decode: Callable[[bytes, str], T],
     ) -> Answered[T] | Unanswered:
-        number = 1
+        number, clock = 1, self._clock.monotonic
         late = partial(self._came_late, message)
         while True:
-            left = max(SHORTEST_ATTEMPT, deadline - (self._clock.monotonic() - started))
-            attempt = await self._sender.attempt(endpoint, message, number, min(endpoint.timeout, left), left, late)
+            left = deadline - (clock() - started)
+            if left < SHORTEST_ATTEMPT:
+                left = SHORTEST_ATTEMPT
+            timeout = endpoint.timeout if endpoint.timeout < left else left
+            attempt = await self._sender.attempt(endpoint, message, number, timeout, left, late)
             self._attempted(endpoint, message, attempt)
-            seconds = self._clock.monotonic() - started
+            seconds = clock() - started
             if succeeded(attempt):
                 if seconds <= deadline:
                     return self._decode(endpoint, attempt, seconds, decode)
                 self._came_late(message)
-                return Unanswered("deadline", attempt.status, number, seconds, "the answer came late", (), endpoint.url)
+                detail = f"the answer came after {seconds:.1f} s (deadline {deadline:g} s): {_LONGER}"
+                return Unanswered("deadline", attempt.status, number, seconds, detail, (), endpoint.shown)
             delay = None if admission == "probe" else next_delay(attempt, deadline - seconds, self._random())
             if delay is None:
                 return _unanswered(endpoint, attempt, seconds, deadline)
             if delay:
                 await self._clock.sleep(delay)
             if station.breaker.state == "open":
-                seconds = self._clock.monotonic() - started
-                return Unanswered("breaker_open", attempt.status, number, seconds, attempt.detail, (), endpoint.url)
+                seconds = clock() - started
+                return Unanswered("breaker_open", attempt.status, number, seconds, attempt.detail, (), endpoint.shown)
             number += 1
 
     def _decode(
         self, endpoint: Endpoint, attempt: Attempt, seconds: float, decode: Callable[[bytes, str], T]
     ) -> Answered[T] | Unanswered:
-        body = b"" if attempt.status in _NO_BODY else attempt.body
+        body = b"" if attempt.status in NO_BODY else attempt.body
         try:
-            return Answered(decode(body, attempt.content_type), attempt.number, seconds)
+            answer = decode(body, attempt.content_type)
+            return Answered(answer, attempt.number, seconds, attempt.status or 200, attempt.body)
         except AnswerRefused as error:
             return Unanswered(
-                "refused_answer", attempt.status, attempt.number, seconds, str(error), error.faults, endpoint.url
+                "refused_answer", attempt.status, attempt.number, seconds, _shown(error), error.faults, endpoint.shown
             )
 
     def _judge(self, station: _Station, admission: Admission, outcome: Answered[T] | Unanswered) -> None:
         """Whether the endpoint works: an answer does, however wrong or refused; no answer, 429 and 5xx do not."""
-        if isinstance(outcome, Unanswered) and outcome.reason == "breaker_open":
-            return  # the others have judged
-        broken = isinstance(outcome, Unanswered) and (
-            outcome.reason in _BROKEN or (outcome.status or 0) >= 500 or outcome.status == 429
-        )
         breaker = station.breaker
+        if not isinstance(outcome, Unanswered):
+            if breaker.failures or breaker.state != "closed":
+                self._told(station, changed=breaker.succeeded())
+            return
+        if outcome.reason == "breaker_open":
+            return  # the others have judged
+        broken = outcome.reason in _BROKEN or (outcome.status or 0) >= 500 or outcome.status == 429
         changed = breaker.failed(self._clock.monotonic(), admission) if broken else breaker.succeeded()
         self._told(station, changed=changed)
 
     def _told(self, station: _Station, *, changed: bool) -> None:
         if changed:
-            self._facts.emit(BreakerChanged(station.url, station.breaker.state))
+            self._facts.emit(BreakerChanged(shown_url(station.url), station.breaker.state))
 
     def _came_late(self, message: Message) -> None:
         self._facts.emit(LateAnswer(message.id, message.call, message.route))
@@ -193,20 +221,21 @@ class Deliverer:
                 message.type,
                 message.call,
                 message.route,
-                endpoint.url,
+                endpoint.shown,
                 attempt.number,
                 attempt.status,
                 attempt.reason,
-                attempt.seconds,
+                round(attempt.seconds, 4),
                 message.kind,
                 attempt.detail,
             )
         )
 
-    def _report(
+    def report(
         self, message: Message, outcome: Answered[T] | Unanswered, verbs: Callable[[T], tuple[str, ...]]
-    ) -> None:
-        reason, detail, seconds, name = "", "", outcome.seconds, "answered"
+    ) -> Answered[T] | Unanswered:
+        """Tells what became of a delivery, and gives it back."""
+        reason, detail, seconds, name = "", "", round(outcome.seconds, 4), "answered"
         actions: tuple[str, ...] = ()
         if isinstance(outcome, Unanswered):
             name, reason, detail = "unanswered", outcome.reason, outcome.detail
@@ -227,10 +256,20 @@ class Deliverer:
                 detail,
             )
         )
+        return outcome
+
+
+def _shown(error: AnswerRefused) -> str:
+    """Its faults for a log line; the list of them is bounded already, their text together here."""
+    text = str(error)
+    return text if len(text) <= _MOST_DETAIL else text[:_MOST_DETAIL] + "…"
 
 
 def _unanswered(endpoint: Endpoint, attempt: Attempt, seconds: float, deadline: float) -> Unanswered:
     reason: str = "status" if attempt.reason == "response" else attempt.reason
     if reason in _ENDED_BY_TIME and seconds >= deadline - 0.005:
         reason = "deadline"
-    return Unanswered(reason, attempt.status, attempt.number, seconds, attempt.detail, (), endpoint.url)
+    detail, times = attempt.detail, f"{attempt.number} attempts" if attempt.number > 1 else "the one attempt"
+    if attempt.reason == "timeout":
+        detail = f"no answer within {times} (timeout {endpoint.timeout:g} s, deadline {deadline:g} s): {_LONGER}"
+    return Unanswered(reason, attempt.status, attempt.number, seconds, detail, (), endpoint.shown)

@@ -73,7 +73,10 @@ def envelope(
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """One event for one endpoint, ready to be sent any number of times. `kind`: `control` or `notify`."""
+    """One event for one endpoint, ready to be sent any number of times.
+
+    `kind`: `control`, `notify`, or `shadow`: what is answered is compared, and not done.
+    """
 
     id: str
     type: str
@@ -92,7 +95,8 @@ def traceparent(id: str, call: str, attempt: int) -> str:
     return f"00-{trace}-{span}-01"
 
 
-_OURS = ("webhook-", "hookrouter-", "ce-", "content-")
+RESERVED = ("webhook-", "hookrouter-", "ce-", "content-")
+"""What the names of the headers begin with that the contract defines: a route sets none of them."""
 
 
 def headers(
@@ -117,12 +121,14 @@ def headers(
         found.append(("webhook-signature", sign(message.id, timestamp, message.body, endpoint.secrets)))
     if deadline_ms is not None:
         found.append(("hookrouter-deadline-ms", str(max(1, deadline_ms))))
-    if message.kind == "control":
+    if message.kind != "notify":
         found.append(("prefer", "reply"))
+    if message.kind == "shadow":
+        found.append(("hookrouter-shadow", "true"))
     if endpoint.format == "cloudevents":
         found.extend(cloud_headers(message))
     if endpoint.headers:
-        theirs = [(name, value) for name, value in endpoint.headers if not name.lower().startswith(_OURS)]
+        theirs = [(name, value) for name, value in endpoint.headers if not name.lower().startswith(RESERVED)]
         names = {name.lower() for name, _ in theirs}
         found = [(name, value) for name, value in found if name not in names] + theirs
     return found

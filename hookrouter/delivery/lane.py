@@ -86,6 +86,11 @@ class Lane:
         """The disk has something that is due and is not in memory."""
         self._spilled = self._on_disk = True
 
+    def unload(self) -> None:
+        """What waits in memory may be another's by now: the disk says what is still ours."""
+        self._let_go()
+        self.spill()
+
     def load_at(self, at: float) -> None:
         """The disk has something that will be due then."""
         self._load_at = at if self._load_at is None else min(self._load_at, at)
@@ -234,6 +239,11 @@ class Lane:
         self.spill()
         if self._chained(delivery):
             self._drop_chain(delivery.call)
+
+    def pause(self, until: float) -> None:
+        """Begins nothing before that; what is in flight comes to its end."""
+        self.paused_until = max(self.paused_until, until)
+        self._let_go()
 
     def resume(self) -> None:
         """Sends again to an endpoint that was stopped, paused or failing."""

@@ -6,6 +6,7 @@ Rules:
   gets that one attempt and is otherwise `dropped`, counted by its `DeliveryFinished`.
 - An attempt that `stop` breaks off counts for nothing: it is made again after the start, with the same id.
 - Every lane has its own limits (`LaneSettings`): a dead endpoint takes nothing from another one.
+- A route that somebody has paused keeps its deliveries, over restarts too, until they let it go on; a replay waits with them.
 - A route that is gone keeps its deliveries: they go on when it returns, or become dead letters (`expired`).
 """
 
@@ -35,11 +36,13 @@ from hookrouter.delivery.queue import (
 )
 from hookrouter.delivery.schedule import LONGEST_WAIT, Verdict, after_attempt
 from hookrouter.errors import StoreError
-from hookrouter.facts import BreakerChanged, DeliveryAttempted, DeliveryFinished, Fact, Facts, JournalRecovered, Warned
+from hookrouter.facts import BreakerChanged, DeliveryAttempted, DeliveryFinished, Facts, JournalRecovered, Warned
 from hookrouter.routing.endpoint import Endpoint
+from hookrouter.text.urls import shown_url
 
 SWEEP_DELAY = 30.0
 LOAD_RETRY_DELAY = 1.0
+HELD_UNTIL = 32_503_680_000.0  # a pause by hand: until somebody ends it
 MOST_HOMELESS = 256  # attempts in flight of deliveries that nothing keeps
 
 
@@ -95,6 +98,7 @@ class Notifier:
         self._stations: dict[str, _Station] = {}
         self._attempts: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held: set[str] = set()  # routes that are paused by hand
         self._homeless = 0
         self._running = False
         self._unsubscribe: Callable[[], None] = lambda: None
@@ -103,15 +107,30 @@ class Notifier:
 
     async def start(self) -> None:
         """Takes up what an earlier process left, then what `enqueue` brings. Raises StoreError."""
-        marks = {mark.lane: mark for mark in await self._queue.lane_marks()}
         self._running = True
+        await self._take_up()
+        self._unsubscribe = self._facts.subscribe(self._disk_is_back, frozenset({JournalRecovered}).__contains__)
+        self._spawn(self._sweep())
+        self.routes_changed()
+
+    async def _take_up(self) -> None:
+        marks = {mark.lane: mark for mark in await self._queue.lane_marks()}
+        self._held = {name.partition("\n")[0] for name, mark in marks.items() if mark.paused_until >= HELD_UNTIL}
         for name in {*marks, *await self._queue.backlog()}:
             station = self._station(name)
             if mark := marks.get(name):
                 station.lane.stopped_url, station.lane.paused_until = mark.stopped_url, mark.paused_until
             station.lane.spill()
-        self._unsubscribe = self._facts.subscribe(self._observe)
-        self._spawn(self._sweep())
+
+    async def take_over(self) -> None:
+        """More of the queue is ours: goes on with what another router has left. Raises StoreError."""
+        await self._take_up()
+        self.routes_changed()
+
+    def let_go(self) -> None:
+        """A part of the queue is another router's: what waits in memory is left to the disk, which knows what is ours."""
+        for station in self._stations.values():
+            station.lane.unload()
         self.routes_changed()
 
     async def stop(self, grace: float = 2.0) -> None:
@@ -190,11 +209,42 @@ class Notifier:
         return sum(lanes.values())
 
     def resume(self, lane: str) -> None:
-        """Ends a lane's stop or pause and tries its endpoint at once."""
+        """Ends a lane's stop, or the pause that its endpoint asked for, and tries it at once."""
         station = self._station(lane)
-        station.lane.resume()
-        self._queue.mark_lane(LaneMark(lane))
+        self._resume(station)
         self._pump(station)
+
+    def _resume(self, station: _Station) -> None:
+        station.lane.resume()
+        if station.route in self._held:
+            station.lane.pause(HELD_UNTIL)
+        self._queue.mark_lane(LaneMark(station.name, paused_until=station.lane.paused_until))
+
+    def pause(self, route: str) -> None:
+        """Begins no more attempts of this route until `go_on`, over restarts too; what is in flight comes to its end."""
+        self._held.add(route)
+        self._station(route)
+        for station in self._of_route(route):
+            station.lane.pause(HELD_UNTIL)
+            self._queue.mark_lane(LaneMark(station.name, station.lane.stopped_url, HELD_UNTIL))
+
+    def go_on(self, route: str) -> None:
+        """Ends `pause`, and a stop by 410."""
+        self._held.discard(route)
+        self._station(route)
+        for station in self._of_route(route):
+            self.resume(station.name)
+
+    def lane_states(self) -> dict[str, dict[str, Any]]:
+        """By route: whether somebody has paused it, and the URL that has answered 410 (empty: none)."""
+        found: dict[str, dict[str, Any]] = {}
+        for station in self._stations.values():
+            stopped = found.get(station.route, {}).get("stopped", "") or station.lane.stopped_url
+            found[station.route] = {"paused": station.route in self._held, "stopped": stopped and shown_url(stopped)}
+        return found
+
+    def _of_route(self, route: str) -> list[_Station]:
+        return [station for station in self._stations.values() if station.route == route]
 
     # -- lanes
 
@@ -207,6 +257,8 @@ class Notifier:
         if station is None:
             route, _, url = name.partition("\n")
             lane = Lane(self._settings, strict=self._is_strict(route))
+            if route in self._held:
+                lane.pause(HELD_UNTIL)
             station = self._stations[name] = _Station(name, route, url, lane)
         return station
 
@@ -219,8 +271,7 @@ class Notifier:
         lane.strict = route.order == "strict"
         url = station.url or route.endpoint.url
         if lane.stopped_url and lane.stopped_url != url:
-            lane.resume()
-            self._queue.mark_lane(LaneMark(station.name))
+            self._resume(station)
         now = self._clock.now()
         while (delivery := lane.take(now)) is not None:
             task = asyncio.create_task(self._attempt(station, route, url, delivery))
@@ -274,10 +325,10 @@ class Notifier:
         if verdict.stop or verdict.pause is not None:
             self._queue.mark_lane(LaneMark(station.name, lane.stopped_url, lane.paused_until))
         if lane.is_open != was_open:
-            self._facts.emit(BreakerChanged(url, "open" if lane.is_open else "closed"))
+            self._facts.emit(BreakerChanged(shown_url(url), "open" if lane.is_open else "closed"))
         if verdict.stop:
             remedy = "change the route's url, or replay its dead letter, to start it again"
-            self._facts.emit(Warned("notify", f"{url} answered 410: nothing more is sent there; {remedy}"))
+            self._facts.emit(Warned("notify", f"{shown_url(url)} answered 410: nothing more is sent there; {remedy}"))
         if verdict.status != "pending":
             self._report(delivery, verdict.status, attempt.number, verdict.reason, attempt.detail)
         self._pump(station)
@@ -296,11 +347,11 @@ class Notifier:
                 delivery.type,
                 delivery.call,
                 delivery.route,
-                url,
+                shown_url(url),
                 number,
                 attempt.status,
                 attempt.reason,
-                attempt.seconds,
+                round(attempt.seconds, 4),
                 "notify",
                 attempt.detail,
             )
@@ -308,7 +359,7 @@ class Notifier:
         return attempt
 
     def _report(self, delivery: StoredDelivery, outcome: str, attempts: int, reason: str, detail: str = "") -> None:
-        seconds = max(0.0, self._clock.now() - delivery.created_at)
+        seconds = round(max(0.0, self._clock.now() - delivery.created_at), 4)
         self._facts.emit(
             DeliveryFinished(
                 delivery.id,
@@ -346,11 +397,10 @@ class Notifier:
 
     # -- what nobody else notices
 
-    def _observe(self, fact: Fact) -> None:
-        if isinstance(fact, JournalRecovered):
-            for station in self._stations.values():
-                station.lane.spill()
-            self.routes_changed()
+    def _disk_is_back(self, _: JournalRecovered) -> None:
+        for station in self._stations.values():
+            station.lane.spill()
+        self.routes_changed()
 
     async def _sweep(self) -> None:
         """Every now and then: dead letters of what waited too long, and lanes that something forgot."""

@@ -19,6 +19,9 @@ Reason = Literal[
     "bad_response",  # not HTTP
 ]
 
+NO_BODY = frozenset({202, 204, 205})
+"""Statuses of an answer whose body says nothing, whatever it is."""
+
 
 class Attempt(msgspec.Struct, frozen=True):
     """One HTTP request and what came of it. `retry_after` is in seconds, None where the answer named none.
@@ -44,6 +47,17 @@ class Answered(msgspec.Struct, Generic[T], frozen=True):
     answer: T
     attempts: int
     seconds: float
+    status: int = 200
+    body: bytes = b""
+
+    @property
+    def in_words(self) -> str:
+        """What came, for somebody who wonders why nothing follows from it."""
+        body = self.body.strip()
+        if not body:
+            return f"{self.status} and an empty body"
+        shown = body[:60].decode("utf-8", "replace") + ("…" if len(body) > 60 else "")
+        return f"{self.status} and `{shown}`"
 
 
 class Unanswered(msgspec.Struct, frozen=True):

@@ -30,6 +30,7 @@ class NewDelivery(msgspec.Struct, frozen=True, gc=False):
     """One event for one notify route. `body`: the exact bytes of every attempt; `created_at`: seconds since the epoch.
 
     `call` is empty for what belongs to no call (then there is no order); `url` is empty where it is the route's own.
+    `asterisk`: of the event that it tells of; with it the delivery goes from router to router.
     """
 
     id: str
@@ -39,6 +40,7 @@ class NewDelivery(msgspec.Struct, frozen=True, gc=False):
     created_at: float
     call: str = ""
     url: str = ""
+    asterisk: str = ""
 
     @property
     def lane(self) -> str:
@@ -129,9 +131,13 @@ class LaneMark(msgspec.Struct, frozen=True):
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """Which deliveries: all that are given must hold; an empty one is every delivery."""
+    """Which deliveries: all that are given must hold; an empty one is every delivery.
+
+    `routes`: of one of these alone; none of them is no delivery.
+    """
 
     ids: tuple[str, ...] = ()
+    routes: tuple[str, ...] | None = None
     status: Status | None = None
     route: str = ""
     call: str = ""

@@ -11,7 +11,8 @@ from email.utils import parsedate_to_datetime
 from hookrouter.delivery.outcome import Attempt
 
 MAX_ATTEMPTS = 3
-RETRIED_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+RETRIED_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, *range(520, 528), 530})
+"""From 520 on: Cloudflare's, for a server behind it that does not answer."""
 RETRIED_REASONS = frozenset({"refused_connection", "reset", "timeout"})
 FIRST_DELAY = 0.1
 SHORTEST_ATTEMPT = 0.05

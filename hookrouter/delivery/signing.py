@@ -20,11 +20,13 @@ _MIN_KEY_BYTES = 16
 
 
 def parse_secret(secret: str) -> bytes:
-    """The key in `whsec_` + base64; any other text of at least 16 bytes is the key itself. Raises ValueError.
+    """The key in `whsec_` + base64; any other text of at least 16 bytes is the key itself. White space around it is
+    dropped. Raises ValueError.
 
     >>> parse_secret("whsec_MTIzNDU2Nzg5MGFiY2RlZg==")
     b'1234567890abcdef'
     """
+    secret = secret.strip()
     if secret.startswith(PREFIX):
         try:
             key = base64.b64decode(secret[len(PREFIX) :], validate=True)

@@ -121,7 +121,7 @@ def regex(value: str) -> Pattern:
     try:
         return Pattern("regex", value)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"`{value}` is no regular expression: {error}") from None
+        raise ValueError(f"`{value}` is not a regular expression: {error}") from None
 
 
 def _equal(found: Any, value: Any) -> bool:

@@ -3,6 +3,7 @@
 Rules:
 - Only a control route that names StasisStart can own a call: nobody else would say what to do with it.
 - The whole event is only decoded where a route asks for a path in it, and only after `app`, `asterisk` and `args` hold.
+- Routes of one tenant get nothing of another's calls. A call that no route owns is nobody's: who matches is told.
 - An event of a call that has no `channel` of its own (a playback's, a recording's, a result of the router's) is looked at
   as if it had the call's: `channel.id`, `.name`, `.caller.number` and `.dialplan.exten`, as they were at StasisStart.
 """
@@ -32,6 +33,10 @@ class KnownCall(Protocol):
 
     @property
     def id(self) -> str: ...
+    @property
+    def route(self) -> str: ...
+    @property
+    def tenant(self) -> str: ...
     @property
     def app(self) -> str: ...
     @property
@@ -73,6 +78,7 @@ class RouteTable:
 
     def __init__(self, routes: Iterable[Route] = ()) -> None:
         self.routes = tuple(routes)
+        self.tenants = frozenset(route.tenant for route in self.routes)
         self._by_name = {route.name: route for route in self.routes}
         self._control = _ByType(route for route in self.routes if route.mode == "control")
         self._notify = _ByType(route for route in self.routes if route.mode == "notify")
@@ -128,6 +134,8 @@ def _fitting(
     found: list[Route] = []
     event: Any = None
     for candidate in candidates:
+        if call is not None and call.route and candidate.route.tenant != call.tenant:
+            continue
         if candidate.own and not _own_hold(candidate.own, asterisk, head, call):
             continue
         if candidate.paths:

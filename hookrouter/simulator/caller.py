@@ -40,6 +40,8 @@ class Caller:
 
         async def life() -> None:
             await run_stasis(self.channel, app, args)
+            if self.channel.onward[:1] in (("on",), ("goto",)):
+                self.channel.notice("goes on in the dialplan", " ".join(self.channel.onward[1:]))
             self.channel.cause = self.channel.cause or 16
 
         self.channel.begin(life())

@@ -40,6 +40,7 @@ class Channel:
         self.reported: set[str] = set()
         self.pair: Channel | None = None
         self.bridge: Bridge | None = None
+        self.leaving = 0  # bridges that were destroyed with it in them
         self.stasis_app = ""
         self.line = Line()
         self.onward: tuple[str, ...] = ()
@@ -106,6 +107,10 @@ class Channel:
         if report:
             self.reported.add(name.lstrip("_"))
         self.emit("ChannelVarset", variable=name, value=value)
+
+    def remove_variable(self, name: str) -> None:
+        self.variables.pop(name, None)
+        self.emit("ChannelVarset", variable=name, value="")
 
     # ---- state ------------------------------------------------------------------------------------------------
 
@@ -192,6 +197,15 @@ class Channel:
         self._helpers.add(task)
         task.add_done_callback(self._helpers.discard)
 
+    def on_its_way_out(self, seconds: float) -> None:
+        """Its bridge was destroyed: for so long it takes no sound."""
+        self.leaving += 1
+
+        def out() -> None:
+            self.leaving -= 1
+
+        asyncio.get_running_loop().call_later(seconds, out)
+
     def hangup(self, cause: int = 16, *, soft: bool = True, asked: int | None = None) -> None:
         """Ends it: at once where it has no thread, else as soon as the thread is out of what it does."""
         if self.hanging:
@@ -200,6 +214,8 @@ class Channel:
         self.cause = self.cause or cause
         extra = {"soft": True} if soft else {}
         self.emit("ChannelHangupRequest", cause=asked if asked is not None else cause, **extra)
+        if self.pair is not None and self.pair.hidden and self.pair.destroyed and not self.outcome.is_set():
+            self.dial_event("BUSY" if cause == 17 else "NOANSWER")  # the phone refused
         if self._task is not None and not self._task.done():
             self._task.cancel()
         else:

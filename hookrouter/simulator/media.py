@@ -39,7 +39,12 @@ class Media:
 
     def __init__(self, sounds: Mapping[str, int], recordings: Mapping[str, float]) -> None:
         self.sounds = dict(sounds)
+        self.spoken: dict[str, str] = {}  # the texts of what `say` had made into sounds, by URI
         self._recordings = recordings
+
+    def shown(self, uri: str) -> str:
+        """As people read and write it: `say:TEXT` for what was said, any other media as it is."""
+        return f"say:{self.spoken[uri]}" if uri in self.spoken else uri
 
     def seconds(self, uri: str) -> float:
         """How long `uri` plays. Raises Unplayable."""

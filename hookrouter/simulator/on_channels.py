@@ -176,7 +176,9 @@ def record_on(pbx: Pbx, target: Any, params: Params) -> Answer:
     if longest < 0 or silence < 0:
         raise Refused(400, "maxDurationSeconds and maxSilenceSeconds may not be negative")
     terminate = text(params, "terminateOn", "none")
-    recording = Recording(pbx, target, name, text(params, "format"), longest, silence, terminate)
+    recording = Recording(
+        pbx, target, name, text(params, "format"), longest, silence, terminate, beep=flag(params, "beep")
+    )
     return 201, recording.described()
 
 
@@ -199,6 +201,9 @@ async def _set_variable(pbx: Pbx, params: Params) -> Answer:
     channel = in_stasis(pbx, params)
 
     async def put() -> None:
+        if "value" not in params and not name.endswith(")"):
+            channel.remove_variable(name)
+            return
         channel.set_variable(name, text(params, "value"), report=flag(params, "report_events"))
 
     return await _waited(channel, put)
@@ -272,7 +277,8 @@ async def _redirect(pbx: Pbx, params: Params) -> Answer:
     channel = in_stasis(pbx, params)
     technology = text(params, "endpoint").partition("/")[0].lower()
     if technology == channel.name.partition("/")[0].lower():
-        channel.line.add(_hung_up(channel))
+        if channel.state != "Up" or pbx.follows(text(params, "endpoint")):  # before the answer no phone is asked
+            channel.line.add(_hung_up(channel))
         return DONE
     raise Refused(422, "Endpoint is not the same type of technology as channel")
 

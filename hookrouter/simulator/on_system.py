@@ -238,6 +238,19 @@ async def _set_global(pbx: Pbx, params: Params) -> Answer:
     return DONE
 
 
+@handles("asterisk.updateObject")
+async def _make(pbx: Pbx, params: Params) -> Answer:
+    """As an Asterisk whose sorcery.conf names nothing that may be made."""
+    raise Refused(403, f"Cannot create sorcery objects of type '{text(params, 'objectType')}'")
+
+
 @handles("asterisk.getModule")
 async def _module(pbx: Pbx, params: Params) -> Answer:
-    raise Refused(404, "Module could not be found in running modules")
+    name = text(params, "moduleName")
+    if name not in _MODULES:
+        raise Refused(404, "Module could not be found in running modules")
+    about = {"name": name, "description": _MODULES[name], "use_count": 0, "status": "Running"}
+    return 200, about | {"support_level": "core"}
+
+
+_MODULES = {"res_http_media_cache.so": "HTTP Media Cache Backend"}

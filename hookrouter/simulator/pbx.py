@@ -24,6 +24,9 @@ VERSION = "22.10.1"
 Phones = Callable[[str], str | None]
 """Endpoint such as `PJSIP/alice` → the extension of the context `callers` that it behaves as; None: unreachable."""
 
+Follows = Callable[[str], bool]
+"""Whether a phone that is sent to this endpoint (`redirect`) gets through to it."""
+
 
 class Pbx:
     """Channels, bridges, playbacks, recordings, applications. Nothing here knows HTTP."""
@@ -34,10 +37,12 @@ class Pbx:
         dialplan: Dialplan | None = None,
         sounds: Mapping[str, int] | None = None,
         phones: Phones | None = None,
+        follows: Follows | None = None,
     ) -> None:
         self.timing = timing
         self.dialplan = dialplan or Dialplan.default()
         self.phones: Phones = phones or (lambda endpoint: None)
+        self.follows: Follows = follows or (lambda endpoint: True)
         self.startup_time = timing.stamp()
         self.apps: dict[str, App] = {}
         self.channels: dict[str, Channel] = {}

@@ -34,6 +34,8 @@ class Playback:
         self._since: float | None = None
         self._changed = asyncio.Event()
         self._stopped = False
+        if target.leaving:
+            return  # it is lost, and nothing tells of it
         pbx.playbacks[id] = self
         target.line.add(self._run, self._abandoned)
 
@@ -63,7 +65,7 @@ class Playback:
                     told, failed = error.told, True
                     continue
                 told, failed = True, False
-                self.target.notice("media", uri)
+                self.target.notice("media", self.pbx.media.shown(uri))
                 await self._play(length)
                 self._position = 0.0
         except asyncio.CancelledError:
@@ -94,7 +96,7 @@ class Playback:
     def _finish(self, state: str) -> None:
         if self.pbx.playbacks.pop(self.id, None) is not None:
             self._tell("PlaybackFinished", state)
-            self.target.notice("media ended", self.media[self.index])
+            self.target.notice("media ended", self.pbx.media.shown(self.media[self.index]))
 
     def stop(self) -> None:
         self._stopped = True

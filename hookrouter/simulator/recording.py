@@ -20,7 +20,16 @@ class Recording:
     """One recording of a channel or bridge."""
 
     def __init__(
-        self, pbx: Pbx, target: Channel | Bridge, name: str, format: str, longest: int, silence: int, terminate: str
+        self,
+        pbx: Pbx,
+        target: Channel | Bridge,
+        name: str,
+        format: str,
+        longest: int,
+        silence: int,
+        terminate: str,
+        *,
+        beep: bool = False,
     ) -> None:
         self.pbx = pbx
         self.target = target
@@ -33,6 +42,7 @@ class Recording:
         self._limit: float | None = min(limits) if limits and target.hears_audio else None
         if not target.hears_audio:
             self._limit = _NO_AUDIO
+        self._beep = beep
         self._stop = asyncio.Event()
         self._cancelled = False
         pbx.live[name] = self
@@ -56,6 +66,8 @@ class Recording:
             digits.append(self._digit)
         try:
             self._tell("RecordingStarted", "recording")
+            if self._beep:
+                self.target.notice("media", "sound:beep")
             self.target.notice("recorded", self.name)
             await self.pbx.timing.first(self._stop, self._limit)
         finally:

@@ -1,4 +1,4 @@
-"""A scripted call: what the caller does, and what is expected of the endpoint. From TOML, or from options.
+"""A scripted call: who calls, what they do, who is dialled, and what is expected. From TOML, or from options.
 
 Rule: everything wrong with a script is said at once, with its place, before anything starts.
 """
@@ -6,6 +6,7 @@ Rule: everything wrong with a script is said at once, with its place, before any
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,9 +14,10 @@ import msgspec
 from msgspec import Meta
 
 from hookrouter.errors import ConfigurationError, Fault
+from hookrouter.simulator.parties import Keys, Party, read_party
 
 Positive = Annotated[float, Meta(gt=0)]
-Keys = Annotated[str, Meta(pattern=r"^[0-9A-D*#]+$")]
+NotNegative = Annotated[float, Meta(ge=0)]
 
 
 class Step(msgspec.Struct, forbid_unknown_fields=True):
@@ -42,16 +44,33 @@ class Expect(msgspec.Struct, forbid_unknown_fields=True):
     cause: int | None = None
 
 
-class Script(msgspec.Struct, forbid_unknown_fields=True):
-    """The whole file."""
+class Person(msgspec.Struct, forbid_unknown_fields=True):
+    """Somebody who calls. `after`: seconds after the first; `digits`: keys at prompts, as `--digits` has them."""
 
     caller: str = "+4930123456"
     name: str = ""
     called: str = "1000"
     args: list[str] = []
+    after: NotNegative = 0.0
     hangup_after: Positive = 60.0
+    digits: str = ""
     steps: list[Step] = []
     expect: Expect = msgspec.field(default_factory=Expect)
+
+
+class Script(Person, forbid_unknown_fields=True):
+    """The whole file: the first caller, the others, whoever is dialled, and sounds of one's own (name → seconds)."""
+
+    callers: list[Person] = []
+    sounds: dict[str, Positive] = {}
+    dial: dict[str, str | Party] = {}
+
+    def parties(self) -> dict[str, Party]:
+        """Raises ConfigurationError."""
+        found = {name: read_party(value, f"dial.{name}") for name, value in self.dial.items()}
+        if faults := [one for one in found.values() if isinstance(one, Fault)]:
+            raise ConfigurationError(faults)
+        return {name: one for name, one in found.items() if isinstance(one, Party)}
 
 
 def read_script(path: Path) -> Script:
@@ -67,16 +86,24 @@ def read_script(path: Path) -> Script:
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$.")
         raise ConfigurationError([Fault(place.rstrip("`") or str(path), message)]) from None
-    faults = [
-        Fault(f"steps[{index}]", "give exactly one of wait_for, press, pause, say, hangup")
-        for index, step in enumerate(script.steps)
-        if sum(one is not None for one in (step.wait_for, step.press, step.pause, step.say, step.hangup)) != 1
-    ]
-    if script.expect.ended_by not in (None, "caller", "endpoint"):
-        faults.append(Fault("expect.ended_by", "`caller` or `endpoint`"))
+    faults = list(_faults(script, ""))
+    for index, person in enumerate(script.callers):
+        faults += _faults(person, f"callers[{index}].")
+    try:
+        script.parties()
+    except ConfigurationError as error:
+        faults += error.faults
     if faults:
         raise ConfigurationError(faults)
     return script
+
+
+def _faults(person: Person, place: str) -> Iterator[Fault]:
+    for index, step in enumerate(person.steps):
+        if sum(one is not None for one in (step.wait_for, step.press, step.pause, step.say, step.hangup)) != 1:
+            yield Fault(f"{place}steps[{index}]", "give exactly one of wait_for, press, pause, say, hangup")
+    if person.expect.ended_by not in (None, "caller", "endpoint"):
+        yield Fault(f"{place}expect.ended_by", "`caller` or `endpoint`")
 
 
 def from_digits(digits: str) -> list[Step]:

@@ -27,7 +27,7 @@ from hookrouter.simulator import on_bridges, on_originate, on_system
 from hookrouter.simulator.apps import Session
 from hookrouter.simulator.caller import Caller
 from hookrouter.simulator.dialplan import Dialplan
-from hookrouter.simulator.pbx import Pbx, Phones
+from hookrouter.simulator.pbx import Follows, Pbx, Phones
 from hookrouter.simulator.rest import perform, reason
 from hookrouter.simulator.timing import Timing
 from hookrouter.web.server import Server, bind
@@ -56,12 +56,13 @@ class Simulator:
         dialplan: str | None = None,
         sounds: Mapping[str, int] | None = None,
         phones: Phones | None = None,
+        follows: Follows | None = None,
     ) -> None:
         self.username, self.password = username, password
         self.timing = Timing(speed)
         self._port = port
         self._dialplan = Dialplan.default() if dialplan is None else Dialplan.parse(dialplan)
-        self._sounds, self._phones = sounds, phones
+        self._sounds, self._phones, self._follows = sounds, phones, follows
         self._listening: dict[str, str] = {}
         self._stored: tuple[dict[str, str], dict[str, float]] = ({}, {})
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -71,7 +72,7 @@ class Simulator:
         self.pbx = self._new_pbx()
 
     def _new_pbx(self) -> Pbx:
-        pbx = Pbx(self.timing, self._dialplan, self._sounds, self._phones)
+        pbx = Pbx(self.timing, self._dialplan, self._sounds, self._phones, self._follows)
         pbx.stored, lengths = self._stored
         pbx.lengths.update(lengths)
         for app in self._listening:

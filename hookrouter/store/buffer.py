@@ -5,7 +5,7 @@ A batch that could not be written goes back under what came since, so nothing ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from hookrouter.calls.journal import Committed, Snapshot
@@ -34,6 +34,7 @@ class Buffer:
         self.added_bytes = 0
         self.progress: list[Progress] = []
         self.waiters: list[Committed] = []
+        self.again = False  # some of it was in a batch that failed, and may have been written all the same
         self.due = float("inf")  # when the first of the waiters wants it written, in the loop's time
 
     def __bool__(self) -> bool:
@@ -44,8 +45,28 @@ class Buffer:
 
     def add(self, adding: Adding) -> None:
         self.adds.append(adding)
-        self.added_count += len(adding.deliveries)
-        self.added_bytes += sum(len(delivery.body) for delivery in adding.deliveries)
+        self._count(adding.deliveries, 1)
+
+    def _count(self, deliveries: Iterable[NewDelivery], sign: int) -> None:
+        for delivery in deliveries:
+            self.added_count += sign
+            self.added_bytes += sign * len(delivery.body)
+
+    def forget(self, entry: str) -> None:
+        """Lets go of what belongs to an `[asterisk.NAME]` that is another router's now."""
+        begins = f"{entry}/"
+        self.calls = {
+            key: kept for key, kept in self.calls.items() if not (kept[0] == entry if kept else key.startswith(begins))
+        }
+        self.meta = {
+            key: value for key, value in self.meta.items() if not f"{key}/".partition("/")[2].startswith(begins)
+        }
+        self.finished = [row for row in self.finished if row[1] != entry]
+        self._count((d for adding in self.adds for d in adding.deliveries if d.asterisk == entry), -1)
+        self.adds = [
+            adding._replace(deliveries=tuple(d for d in adding.deliveries if d.asterisk != entry))
+            for adding in self.adds
+        ]
 
     def take_callbacks(self) -> tuple[list[Committed], list[Adding]]:
         """Who waits for this batch; they are told once, so they are taken out."""
@@ -56,6 +77,7 @@ class Buffer:
 
     def put_under(self, older: Buffer, *, timeline: int, progress: int) -> int:
         """Takes in a batch that was not written, keeping at most so many rows of two kinds; says how many it let go."""
+        self.again = True
         self.calls = {**older.calls, **self.calls}
         self.meta = {**older.meta, **self.meta}
         self.marks = {**older.marks, **self.marks}

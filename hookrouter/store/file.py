@@ -14,6 +14,7 @@ Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html#prag
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -21,6 +22,7 @@ import time
 from pathlib import Path
 
 from hookrouter.errors import StoreError
+from hookrouter.store.private import check_folder, open_private, secure_database
 from hookrouter.store.queries import read_migrations
 
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -49,16 +51,20 @@ def explain(path: str, error: BaseException) -> StoreError:
 
 
 class FileLock:
-    """Ownership of a store's file, for as long as this process lives."""
+    """Ownership of a file, for as long as this process lives. `remedy`: what to do where another process has it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, remedy: str = "stop it, or give this one its own HOOKROUTER_STORE", what: str = "this store"
+    ) -> None:
         self._path = path.with_name(path.name + ".lock")
+        self._remedy, self._what = remedy, what
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
         """Raises StoreError where another process has it, or the directory cannot be written."""
+        check_folder(self._path.parent)
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = open_private(self._path)
         except OSError as error:
             raise StoreError(
                 f"{self._path}: {error.strerror}: the directory of the store must exist and be writable"
@@ -69,8 +75,7 @@ class FileLock:
             owner = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(descriptor)
             raise StoreError(
-                f"{self._path}: another hookrouter (process {owner}) uses this store: "
-                "stop it, or give this one its own HOOKROUTER_STORE"
+                f"{self._path}: another hookrouter (process {owner}) uses {self._what}: {self._remedy}"
             ) from error
         self._descriptor = descriptor
         try:
@@ -107,6 +112,8 @@ def open_file(path: Path, lock_timeout: float = 15.0) -> tuple[sqlite3.Connectio
 
 
 def _connect(path: Path, lock_timeout: float) -> sqlite3.Connection:
+    with contextlib.suppress(OSError):  # SQLite says it with the remedy
+        secure_database(path)
     fresh = not path.exists() or path.stat().st_size == 0
     connection = sqlite3.connect(path, timeout=lock_timeout, isolation_level=None, check_same_thread=False)
     try:

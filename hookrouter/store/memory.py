@@ -30,6 +30,8 @@ Key = tuple[str, str]  # id and lane
 class MemoryStore:
     """See `Journal` and `DeliveryQueue`. All is kept at once; only the callback of `add` comes later."""
 
+    leases = None
+
     def __init__(self, clock: Clock | None = None, retention: Retention | None = None) -> None:
         self._clock = clock or SystemClock()
         r = self._retention = retention or Retention()
@@ -83,11 +85,12 @@ class MemoryStore:
     async def settled(self) -> None:
         """Everything is kept at once."""
 
-    async def load_calls(self) -> list[StoredCall]:
+    async def load_calls(self, asterisk: str = "") -> list[StoredCall]:
         kept = sorted(self._calls.items(), key=lambda item: item[1][2])
         return [
-            StoredCall(call_id, asterisk, snapshot if isinstance(snapshot, bytes) else snapshot(), saved_at)
-            for call_id, (asterisk, snapshot, saved_at) in kept
+            StoredCall(call_id, of, snapshot if isinstance(snapshot, bytes) else snapshot(), saved_at)
+            for call_id, (of, snapshot, saved_at) in kept
+            if asterisk in ("", of)
         ]
 
     async def load_meta(self, prefix: str = "") -> dict[str, bytes]:
@@ -236,6 +239,7 @@ class MemoryStore:
 def _fits(d: StoredDelivery, which: Filter) -> bool:
     return (
         (not which.ids or d.id in which.ids)
+        and (which.routes is None or d.route in which.routes)
         and (which.status is None or d.status == which.status)
         and all(
             not wanted or wanted == given

@@ -8,7 +8,7 @@ ON CONFLICT (call_id) DO UPDATE SET asterisk = ?2, saved_at = ?3, snapshot = ?4;
 DELETE FROM calls WHERE call_id = ?;
 
 -- name: load_calls
-SELECT call_id, asterisk, snapshot, saved_at FROM calls ORDER BY saved_at, rowid;
+SELECT call_id, asterisk, snapshot, saved_at FROM calls WHERE asterisk = ? OR ? = '' ORDER BY saved_at, rowid;
 
 -- name: put_meta
 INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2;
@@ -103,7 +103,8 @@ UPDATE deliveries SET status = 'dead', reason = 'expired', next_at = ?3 WHERE se
 -- name: find_all
 SELECT id, route, type, body, created_at, call, url, attempts, replayed, first_at, next_at, status, reason
 FROM deliveries
-WHERE (:status IS NULL OR status = :status) AND (:route = '' OR route = :route) AND (:call = '' OR call = :call)
+WHERE (:status IS NULL OR status = :status) AND (:route = '' OR route = :route)
+AND (:routes IS NULL OR route IN (SELECT value FROM json_each(:routes))) AND (:call = '' OR call = :call)
 AND (:type = '' OR type = :type) AND (:reason = '' OR reason = :reason)
 AND (:after IS NULL OR created_at >= :after) AND (:before IS NULL OR created_at < :before)
 ORDER BY seq DESC LIMIT :limit OFFSET :offset;
@@ -111,7 +112,8 @@ ORDER BY seq DESC LIMIT :limit OFFSET :offset;
 -- name: find_done
 SELECT id, route, type, body, created_at, call, url, attempts, replayed, first_at, next_at, status, reason
 FROM deliveries
-WHERE status <> 'pending' AND status = :status AND (:route = '' OR route = :route) AND (:call = '' OR call = :call)
+WHERE status <> 'pending' AND status = :status AND (:route = '' OR route = :route)
+AND (:routes IS NULL OR route IN (SELECT value FROM json_each(:routes))) AND (:call = '' OR call = :call)
 AND (:type = '' OR type = :type) AND (:reason = '' OR reason = :reason)
 AND (:after IS NULL OR created_at >= :after) AND (:before IS NULL OR created_at < :before)
 ORDER BY seq DESC LIMIT :limit OFFSET :offset;
@@ -120,7 +122,8 @@ ORDER BY seq DESC LIMIT :limit OFFSET :offset;
 SELECT id, route, type, body, created_at, call, url, attempts, replayed, first_at, next_at, status, reason
 FROM deliveries
 WHERE id IN (SELECT value FROM json_each(:ids))
-AND (:status IS NULL OR status = :status) AND (:route = '' OR route = :route) AND (:call = '' OR call = :call)
+AND (:status IS NULL OR status = :status) AND (:route = '' OR route = :route)
+AND (:routes IS NULL OR route IN (SELECT value FROM json_each(:routes))) AND (:call = '' OR call = :call)
 AND (:type = '' OR type = :type) AND (:reason = '' OR reason = :reason)
 AND (:after IS NULL OR created_at >= :after) AND (:before IS NULL OR created_at < :before)
 ORDER BY seq DESC LIMIT :limit OFFSET :offset;
@@ -129,7 +132,8 @@ ORDER BY seq DESC LIMIT :limit OFFSET :offset;
 UPDATE deliveries SET status = 'pending', replayed = attempts, first_at = NULL, next_at = :now
 WHERE status = 'dead' AND status <> 'pending'
 AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
-AND (:route = '' OR route = :route) AND (:call = '' OR call = :call)
+AND (:route = '' OR route = :route)
+AND (:routes IS NULL OR route IN (SELECT value FROM json_each(:routes))) AND (:call = '' OR call = :call)
 AND (:type = '' OR type = :type) AND (:reason = '' OR reason = :reason)
 AND (:after IS NULL OR created_at >= :after) AND (:before IS NULL OR created_at < :before)
 RETURNING lane;

@@ -9,36 +9,16 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from hookrouter.delivery.queue import Filter, LaneMark, NewDelivery, Progress, StoredDelivery, Window
+from hookrouter.delivery.queue import Filter, NewDelivery, Progress, StoredDelivery, Window
+from hookrouter.store.batch import Inserted, Rows
 from hookrouter.store.queries import QUERIES
 from hookrouter.store.retention import Retention
 
 CHUNK = 1000  # rows that one step of the retention deletes: commits wait no longer than for that
-
-
-class Rows(NamedTuple):
-    """A batch as the thread sees it: nothing in it changes any more."""
-
-    calls: list[tuple[str, str, float, bytes]]
-    dropped: list[tuple[str]]
-    meta: list[tuple[str, bytes | None]]
-    marks: list[LaneMark]
-    finished: list[tuple[str, str, float, bytes]]
-    timeline: list[tuple[str, float, str, bytes]]
-    adds: list[tuple[tuple[NewDelivery, ...], bool]]
-    progress: list[Progress]
-    now: float
-
-
-class Inserted(NamedTuple):
-    """What one `add` came to: the new ones, and what holds them up."""
-
-    new: frozenset[tuple[str, str]]
-    predecessors: dict[tuple[str, str], str]
 
 
 @contextmanager
@@ -163,6 +143,7 @@ def _terms(which: Filter) -> dict[str, Any]:
     terms["after"] = terms.pop("created_after")
     terms["before"] = terms.pop("created_before")
     terms["ids"] = json.dumps(which.ids) if which.ids else None
+    terms["routes"] = json.dumps(which.routes) if which.routes is not None else None
     return terms
 
 

@@ -4,33 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import sqlite3
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+
+
+class Connection(Protocol):
+    """What jobs work with."""
+
+    def close(self) -> Any:
+        """Gives it back."""
+        ...
+
 
 T = TypeVar("T")
-Job = Callable[[sqlite3.Connection], object]
+C = TypeVar("C", bound=Connection)
 Done = Callable[[object, BaseException | None], None]
 
 
-class WriterThread:
+class WriterThread(Generic[C]):
     """Runs jobs with the connection and tells their outcome to the event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connection: sqlite3.Connection) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: C) -> None:
         self._loop = loop
         self._connection = connection
-        self._jobs: queue.SimpleQueue[tuple[Job, Done] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Callable[[C], object], Done] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="hookrouter-store", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def submit(self, job: Job, done: Done) -> None:
+    def submit(self, job: Callable[[C], object], done: Done) -> None:
         """`done(result, error)` is called in the event loop, one of the two being None."""
         self._jobs.put((job, done))
 
-    async def call(self, job: Callable[[sqlite3.Connection], T]) -> T:
+    async def call(self, job: Callable[[C], T]) -> T:
         """The job's result. Raises what it raises."""
         future: asyncio.Future[T] = self._loop.create_future()
 

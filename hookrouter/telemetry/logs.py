@@ -1,7 +1,8 @@
 """Facts as log lines: one dotted past-tense name and its fields a line; an observer like any other.
 
 Rules: a unit of work is one line, written when it is over. `text` is for people, `json` for machines; both go to stderr.
-Nothing that is secret is in a fact, so nothing that is secret is logged. Lines of one moment are written together
+Nothing that is secret is in a fact, so nothing that is secret is logged. Whatever a caller or an endpoint has sent is one
+value of one line (text/lines.py). Lines of one moment are written together
 (`FLUSH_DELAY`), warnings and errors at once: a write for every line was a tenth of all our CPU under load.
 """
 
@@ -18,35 +19,58 @@ from typing import Any, BinaryIO, Literal
 import msgspec
 
 from hookrouter import facts as f
-from hookrouter.facts import Fact
+from hookrouter.facts import Fact, said_fields
+from hookrouter.telemetry.phrases import duration, phrase, short
+from hookrouter.text.lines import json_line, log_value
+from hookrouter.text.urls import line_without_queries
 from hookrouter.timestamps import rfc3339_now
 
 Level = Literal["debug", "info", "warning", "error"]
-_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 FLUSH_DELAY = 0.05
 
 NAMES: dict[type[Fact], tuple[str, Level]] = {
+    f.RouterStarted: ("router.started", "info"),
+    f.RouterStopped: ("router.stopped", "info"),
     f.AriConnected: ("ari.connected", "info"),
     f.AriLost: ("ari.reconnecting", "warning"),
     f.AriReplaced: ("ari.replaced", "error"),
+    f.EntryTaken: ("entry.taken", "info"),
+    f.EntryLost: ("entry.lost", "warning"),
     f.EventReceived: ("event.received", "debug"),
     f.AriRequested: ("ari.requested", "debug"),
     f.CallStarted: ("call.started", "info"),
     f.CallFinished: ("call.finished", "info"),
     f.ActionStarted: ("action.started", "debug"),
     f.ActionFinished: ("action.finished", "info"),
+    f.CallResumed: ("call.resumed", "debug"),
+    f.CallTagged: ("call.tagged", "debug"),
+    f.CallNotAnswered: ("call.not_answered", "info"),
     f.DeliveryAttempted: ("delivery.attempted", "info"),
+    f.Exchanged: ("delivery.exchanged", "debug"),
     f.DeliveryFinished: ("delivery.finished", "debug"),
+    f.AnswerCompared: ("answer.compared", "info"),
     f.FallbackTaken: ("fallback.taken", "warning"),
+    f.CallStandsStill: ("call.stands_still", "warning"),
     f.LateAnswer: ("answer.late", "warning"),
+    f.LimitReached: ("limit.reached", "warning"),
     f.BreakerChanged: ("breaker.changed", "warning"),
     f.RoutesLoaded: ("routes.loaded", "info"),
     f.RoutesRefused: ("routes.refused", "error"),
     f.JournalFailed: ("journal.failed", "error"),
     f.JournalRecovered: ("journal.recovered", "info"),
+    f.AuthRefused: ("auth.refused", "warning"),
+    f.HttpRefused: ("http.refused", "warning"),
     f.Warned: ("warned", "warning"),
 }
 
+
+_MUTED: dict[type[Fact], Callable[[Any], bool]] = {
+    f.AuthRefused: lambda fact: fact.muted,
+    f.HttpRefused: lambda fact: fact.muted,
+    f.LimitReached: lambda fact: fact.muted,
+}
+"""What was told a moment ago is a line for debugging only."""
 
 _FAILED: dict[type[Fact], Callable[[Any], bool]] = {
     f.ActionFinished: lambda fact: fact.outcome == "failed",
@@ -55,52 +79,71 @@ _FAILED: dict[type[Fact], Callable[[Any], bool]] = {
 }
 
 
-def _level(fact: Fact) -> tuple[str, Level]:
-    """A failure is a warning whatever its kind."""
+def level_of(fact: Fact) -> Level:
+    """How much it matters: a failure is a warning whatever its kind, and what was told a moment ago is for debugging."""
     kind = type(fact)
-    name, level = NAMES.get(kind) or (_dotted(kind.__name__), "info")
-    failed = _FAILED.get(kind)
-    return name, "warning" if failed is not None and failed(fact) else level
+    _, level = NAMES.get(kind) or ("", "info")
+    if (failed := _FAILED.get(kind)) is not None and failed(fact):
+        return "warning"
+    if (muted := _MUTED.get(kind)) is not None and muted(fact):
+        return "debug"
+    return level
 
 
 def _dotted(name: str) -> str:
     return "".join("." + c.lower() if c.isupper() and i else c.lower() for i, c in enumerate(name))
 
 
-class _Fields:
-    """What a line says of one kind of fact: empty fields and raw JSON are left out, seconds rounded to 0.1 ms."""
+class _Kind:
+    """What the lines of one kind of fact have in common."""
 
     def __init__(self, kind: type[Fact]) -> None:
-        names = [field.name for field in msgspec.structs.fields(kind) if field.type is not bytes]
+        self.name, level = NAMES.get(kind) or (_dotted(kind.__name__), "info")
+        self.level: Level = level
+        self.failed = _FAILED.get(kind)
+        self.muted = _MUTED.get(kind)
+        names = said_fields(kind)
+        self.bare = len(names) < len(kind.__struct_fields__)  # what is raw is left out of lines
         self._keys = ["event_id" if name == "event" else name for name in names]
         self._values: Callable[[Fact], Any] = (
             attrgetter(*names) if len(names) > 1 else lambda fact: (getattr(fact, names[0]),)
         )
+        self.heads = {level: f'{{"event":"{self.name}","level":"{level}","timestamp":"'.encode() for level in LEVELS}
 
-    def of(self, fact: Fact) -> dict[str, Any]:
+    def fields(self, fact: Fact) -> dict[str, Any]:
+        """What is not empty."""
         return {
-            key: round(value, 4) if value.__class__ is float else value
+            key: value
             for key, value in zip(self._keys, self._values(fact), strict=True)
-            if value or value.__class__ in (int, float, bool)
+            if value or value.__class__ in (int, float)
         }
 
 
-def _text(timestamp: str, level: str, name: str, fields: dict[str, Any]) -> bytes:
-    head = f"{timestamp} {level:<7} {name}"
-    return " ".join([head, *(f"{key}={_quoted(value)}" for key, value in fields.items())]).encode() + b"\n"
+def _text(timestamp: str, level: Level, kind: _Kind, fact: Fact) -> bytes:
+    head = f"{timestamp} {level:<7} {kind.name}"
+    said = phrase(fact)
+    if said is None:
+        said = " ".join(f"{key}={_quoted(key, value)}" for key, value in kind.fields(fact).items())
+    return f"{head} {said}\n".encode("utf-8", "backslashreplace")
 
 
-def _quoted(value: Any) -> str:
-    text = ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
-    return f'"{text}"' if " " in text or not text else text
+def _quoted(key: str, value: Any) -> str:
+    if isinstance(value, float):
+        return log_value(duration(value)) if key in _DURATIONS else f"{value:g}"
+    if key == "event_id":
+        value = short(str(value))
+    return log_value(",".join(map(str, value)) if isinstance(value, tuple | list) else str(value))
 
+
+_DURATIONS = ("seconds", "retry_in")
 
 _encode = msgspec.json.Encoder().encode
 
 
-def _json(timestamp: str, level: str, name: str, fields: dict[str, Any]) -> bytes:
-    fields["event"], fields["level"], fields["timestamp"] = name, level, timestamp
-    return _encode(fields) + b"\n"
+def _json(timestamp: str, level: Level, kind: _Kind, fact: Fact) -> bytes:
+    """The fact's own JSON behind the head of its kind: nothing is built for it."""
+    body = _encode(kind.fields(fact) if kind.bare else fact)
+    return b'%s%s",%s\n' % (kind.heads[level], timestamp.encode(), json_line(body)[1:])
 
 
 class Log:
@@ -108,25 +151,29 @@ class Log:
 
     def __init__(self, form: Literal["text", "json"], level: Level = "info", stream: BinaryIO | None = None) -> None:
         self._line = _json if form == "json" else _text
-        self._lowest = _LEVELS[level]
+        self._lowest = LEVELS[level]
         self._stream = stream or sys.stderr.buffer
         self._lines: list[bytes] = []
-        self._fields: dict[type[Fact], _Fields] = {}
-        self._quiet = {kind for kind, (_, own) in NAMES.items() if own == "debug"} if self._lowest > 10 else set()
-        self._quiet.discard(f.DeliveryFinished)  # a failed one is a warning
+        self._kinds: dict[type[Fact], _Kind] = {}
+
+    def wants(self, kind: type[Fact]) -> bool:
+        """Whether a fact of this kind can be a line at all."""
+        _, level = NAMES.get(kind) or ("", "info")
+        return max(LEVELS[level], 30 if kind in _FAILED else 0) >= self._lowest
 
     def __call__(self, fact: Fact) -> None:
-        kind = type(fact)
-        if kind in self._quiet:
-            return
-        name, level = _level(fact)
-        number = _LEVELS[level]
+        kind = self._kinds.get(fact.__class__)
+        if kind is None:
+            kind = self._kinds[fact.__class__] = _Kind(fact.__class__)
+        level = kind.level
+        if kind.failed is not None and kind.failed(fact):  # a failure is a warning whatever its kind
+            level = "warning"
+        elif kind.muted is not None and kind.muted(fact):
+            level = "debug"
+        number = LEVELS[level]
         if number < self._lowest:
             return
-        fields = self._fields.get(kind)
-        if fields is None:
-            fields = self._fields[kind] = _Fields(kind)
-        self._lines.append(self._line(rfc3339_now(time.time()), level, name, fields.of(fact)))
+        self._lines.append(line_without_queries(self._line(rfc3339_now(time.time()), level, kind, fact)))
         if number > 20:
             self.flush()
         elif len(self._lines) == 1:
@@ -144,4 +191,4 @@ class Log:
                 self._stream.flush()
 
 
-__all__ = ["NAMES", "Level", "Log"]
+__all__ = ["LEVELS", "NAMES", "Level", "Log", "level_of"]

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections import Counter as Tally
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -17,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from hookrouter import facts as f
-from hookrouter.facts import Fact
+from hookrouter.facts import Fact, Facts
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -79,6 +80,18 @@ class Metrics:
         self.replaced = Counts(
             "hookrouter_ari_replaced", "Times another client took the app: an alarm.", ["asterisk"], registry=r
         )
+        self.owned = Gauge(
+            "hookrouter_entries_owned",
+            "1 while this router owns the Asterisk, where several share a database.",
+            ["asterisk"],
+            registry=r,
+        )
+        self.taken = Counts(
+            "hookrouter_entries_taken", "Times this router has taken an Asterisk.", ["asterisk", "why"], registry=r
+        )
+        self.lost = Counts(
+            "hookrouter_entries_lost", "Times another router has taken one from it.", ["asterisk"], registry=r
+        )
         self.events = Counts("hookrouter_events", "ARI events received.", ["asterisk", "type"], registry=r)
         self.requests = Counts(
             "hookrouter_ari_requests", "ARI requests by what came of them.", ["operation", "status"], registry=r
@@ -106,15 +119,41 @@ class Metrics:
             "hookrouter_deliveries", "Deliveries by outcome.", ["route", "kind", "outcome"], registry=r
         )
         self.fallbacks = Counts("hookrouter_fallbacks", "Fallbacks taken.", ["route", "kind"], registry=r)
+        self.still = Counts(
+            "hookrouter_calls_stood_still",
+            "Calls in which nothing ran, nothing was to come and nothing was heard: an alarm.",
+            ["route"],
+            registry=r,
+        )
+        self.loops = Counter(
+            "hookrouter_loops", "Calls whose endpoint answered every event with the same actions: an alarm.", registry=r
+        )
+        self.record_bytes = Gauge("hookrouter_record_bytes", "Size of the record of calls on disk.", registry=r)
+        self.limits = Counts(
+            "hookrouter_limits", "What was over a bound of a route, and not done.", ["route", "limit"], registry=r
+        )
+        self.compared = Counts(
+            "hookrouter_shadow_answers",
+            "Answers of candidates beside those of the route's own endpoint.",
+            ["route", "outcome"],
+            registry=r,
+        )
         self.late = Counts("hookrouter_late_answers", "Answers thrown away as too late.", ["route"], registry=r)
         self.breakers = Gauge("hookrouter_breakers_open", "Endpoints whose breaker is open.", registry=r)
         self.journal_failures = Counter("hookrouter_journal_failures", "Times the disk refused: an alarm.", registry=r)
         self.routes_refused = Counter(
             "hookrouter_routes_refused", "Edits of routes.toml that were refused.", registry=r
         )
+        self.auth_refused = Counts(
+            "hookrouter_auth_refused", "Who was refused at the router's own HTTP.", ["door", "reason"], registry=r
+        )
+        self.http_refused = Counts(
+            "hookrouter_http_refused", "Connections and requests over a bound.", ["reason"], registry=r
+        )
         self.warnings = Counts("hookrouter_warnings", "Warnings by subject.", ["subject"], registry=r)
         self._queues: list[Callable[[], dict[str, float]]] = []
         self.queue = Gauge("hookrouter_queue", "What waits, by queue.", ["queue"], registry=r)
+        self._record: Callable[[], int] = int
         self._open: set[str] = set()
         self._routes: Callable[[], list[str]] = list
         self._known: set[str] = set()
@@ -122,6 +161,10 @@ class Metrics:
     def watch_queue(self, depth: Callable[[], dict[str, float]]) -> None:
         """`depth` is asked at each scrape: name of the queue → how much waits there."""
         self._queues.append(depth)
+
+    def watch_record(self, size: Callable[[], int]) -> None:
+        """`size` is asked at each scrape: bytes of the record on disk."""
+        self._record = size
 
     def watch_calls(self, routes: Callable[[], list[str]]) -> None:
         """`routes` is asked at each scrape: the route of every live call."""
@@ -133,16 +176,16 @@ class Metrics:
         for route in self._known | live.keys():
             self.calls.labels(route).set(live[route])
         self._known |= live.keys()
+        self.record_bytes.set(self._record())
         for depth in self._queues:
             for name, value in depth().items():
                 self.queue.labels(name).set(value)
         return generate_latest(self.registry)
 
-    def observe(self, fact: Fact) -> None:
-        """The observer."""
-        handler = _HANDLERS.get(type(fact))
-        if handler is not None:
-            handler(self, fact)
+    def subscribe(self, facts: Facts) -> None:
+        """Each kind of fact has its own observer."""
+        for kind, handler in _HANDLERS.items():
+            facts.subscribe(partial(handler, self), frozenset({kind}).__contains__)
 
 
 def _event(m: Metrics, fact: f.EventReceived) -> None:
@@ -166,6 +209,17 @@ def _lost(m: Metrics, fact: f.AriLost) -> None:
 def _replaced(m: Metrics, fact: f.AriReplaced) -> None:
     m.connected.labels(fact.asterisk).set(0)
     m.replaced.of[fact.asterisk,] += 1
+
+
+def _entry_taken(m: Metrics, fact: f.EntryTaken) -> None:
+    m.owned.labels(fact.asterisk).set(1)
+    m.taken.of[fact.asterisk, fact.why] += 1
+
+
+def _entry_lost(m: Metrics, fact: f.EntryLost) -> None:
+    m.owned.labels(fact.asterisk).set(0)
+    m.connected.labels(fact.asterisk).set(0)
+    m.lost.of[fact.asterisk,] += 1
 
 
 def _call_started(m: Metrics, fact: f.CallStarted) -> None:
@@ -193,8 +247,20 @@ def _fallback(m: Metrics, fact: f.FallbackTaken) -> None:
     m.fallbacks.of[fact.route, fact.kind] += 1
 
 
+def _stands_still(m: Metrics, fact: f.CallStandsStill) -> None:
+    m.still.of[fact.route,] += 1
+
+
+def _limit(m: Metrics, fact: f.LimitReached) -> None:
+    m.limits.of[fact.route, fact.limit] += 1
+
+
 def _late(m: Metrics, fact: f.LateAnswer) -> None:
     m.late.of[fact.route,] += 1
+
+
+def _compared(m: Metrics, fact: f.AnswerCompared) -> None:
+    m.compared.of[fact.route, fact.outcome] += 1
 
 
 def _breaker(m: Metrics, fact: f.BreakerChanged) -> None:
@@ -210,8 +276,18 @@ def _refused(m: Metrics, fact: f.RoutesRefused) -> None:
     m.routes_refused.inc()
 
 
+def _auth_refused(m: Metrics, fact: f.AuthRefused) -> None:
+    m.auth_refused.of[fact.door, fact.reason] += 1
+
+
+def _http_refused(m: Metrics, fact: f.HttpRefused) -> None:
+    m.http_refused.of[fact.reason,] += 1
+
+
 def _warned(m: Metrics, fact: f.Warned) -> None:
     m.warnings.of[fact.subject,] += 1
+    if fact.subject == "loop":
+        m.loops.inc()
 
 
 _HANDLERS: dict[type[Fact], Callable[[Metrics, Any], None]] = {
@@ -220,15 +296,22 @@ _HANDLERS: dict[type[Fact], Callable[[Metrics, Any], None]] = {
     f.AriConnected: _connected,
     f.AriLost: _lost,
     f.AriReplaced: _replaced,
+    f.EntryTaken: _entry_taken,
+    f.EntryLost: _entry_lost,
     f.CallStarted: _call_started,
     f.CallFinished: _call_finished,
     f.ActionFinished: _action,
     f.DeliveryAttempted: _attempt,
     f.DeliveryFinished: _delivery,
     f.FallbackTaken: _fallback,
+    f.CallStandsStill: _stands_still,
     f.LateAnswer: _late,
+    f.AnswerCompared: _compared,
+    f.LimitReached: _limit,
     f.BreakerChanged: _breaker,
     f.JournalFailed: _journal,
     f.RoutesRefused: _refused,
+    f.AuthRefused: _auth_refused,
+    f.HttpRefused: _http_refused,
     f.Warned: _warned,
 }

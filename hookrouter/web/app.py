@@ -1,144 +1,167 @@
-"""The router's own HTTP: health, metrics, the control API, the dashboard, and the sockets by which Asterisk comes to us.
+"""The router's own HTTP: health, metrics, the control API, the pages, and the sockets by which Asterisk comes to us.
 
-Rules: health and metrics need no token; everything under /v1 does where one is configured, and without one it is served
-to loopback only. Errors are RFC 9457 problem details, each with what is wrong and what to do.
+Rules: who may is decided in `guard`, before a handler runs. Errors are RFC 9457 problem details, each with what is wrong and
+what to do. What can be large is streamed, and what can be many has a cap.
 """
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket
 
-from hookrouter.errors import AnswerRefused, Fault
-from hookrouter.web.dashboard import dashboard
+from hookrouter.ari.settings import AsteriskSettings
+from hookrouter.cluster.terms import Lease
+from hookrouter.config import Access, Token
+from hookrouter.errors import AnswerRefused, OverTheLimit
+from hookrouter.facts import Facts, Warned
+from hookrouter.http.client import Http
+from hookrouter.http.streaming import Download
+from hookrouter.web import pages
+from hookrouter.web.console.pages import console_routes, form_of
+from hookrouter.web.guard import Guard, Keys, access_of, client_of, holds_of, is_secure
+from hookrouter.web.inbound import Serve, inbound
+from hookrouter.web.listeners import Listeners
+from hookrouter.web.listening import listening_routes
+from hookrouter.web.passing import passing
+from hookrouter.web.problems import Protected, problem
+from hookrouter.web.refusals import Refusals
+from hookrouter.web.sessions import Sessions, cookie, secrets_in
+from hookrouter.web.streamed import Streamed
 
-_MAX_BODY = 1024 * 1024
-_LOOPBACK = ("127.", "::1", "::ffff:127.", "localhost", "testclient")
+_FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}  # one text, one name
+_READY = ("connected", "standby")
+MOST_DOWNLOADS = 8
+"""Recordings that are passed on at a time."""
 
 
 class Router(Protocol):
     """What the web needs of the service."""
 
-    token: str
+    tokens: tuple[Token, ...]
+    facts: Facts
+    refusals: Refusals
+    listeners: Listeners
+    listening: Any  # hookrouter.service.listening.Listening: who answers events over this API
+    console: Any  # hookrouter.service.console.View: what the pages ask for
+
+    http: Http
 
     def alive(self) -> bool: ...
+    def others(self) -> Sequence[Lease]: ...
     def ready(self) -> dict[str, str]:
         """Asterisk → `connected`, or why not."""
         ...
 
     def metrics(self) -> bytes: ...
     def openapi(self) -> dict[str, Any]: ...
-    def calls(self) -> list[dict[str, Any]]: ...
-    async def call(self, id: str) -> dict[str, Any] | None: ...
-    def act(self, id: str, answer: bytes) -> bool: ...
-    async def originate(self, body: bytes) -> dict[str, Any]: ...
-    async def hangup(self, id: str) -> bool: ...
-    async def deliveries(self, query: dict[str, str]) -> list[dict[str, Any]]: ...
-    async def replay(self, query: dict[str, str]) -> int: ...
-    async def recording(self, asterisk: str, name: str) -> tuple[int, str, bytes]: ...
-    def spoken(self, name: str) -> Path | None: ...
-    def events(self) -> AsyncIterator[bytes]: ...
-    def inbound(self, name: str, username: str, password: str) -> Callable[[Any], Awaitable[None]] | None:
-        """What serves a socket of the Asterisk `name`; None where there is no such, or the credentials are wrong."""
+    def calls(self, access: Access) -> list[dict[str, Any]]: ...
+    async def find_calls(self, query: dict[str, str], access: Access) -> list[dict[str, Any]]:
+        """Recorded calls, live and over. Raises ValueError."""
         ...
 
+    async def call(self, id: str, access: Access) -> dict[str, Any] | None: ...
+    async def record(self, id: str, access: Access) -> dict[str, Any] | None:
+        """All that is kept of a call."""
+        ...
 
-def problem(status: int, title: str, detail: str = "", **more: Any) -> JSONResponse:
-    """RFC 9457."""
-    body = {"type": "about:blank", "title": title, "status": status, **({"detail": detail} if detail else {}), **more}
-    headers = {"www-authenticate": 'Bearer realm="hookrouter", Basic realm="hookrouter"'} if status == 401 else None
-    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+    def act(self, id: str, answer: bytes, access: Access) -> bool: ...
+    async def originate(self, body: bytes, access: Access) -> dict[str, Any]: ...
+    async def hangup(self, id: str, access: Access) -> bool: ...
+    async def deliveries(self, query: dict[str, str], access: Access) -> list[dict[str, Any]]: ...
+    async def replay(self, query: dict[str, str], access: Access) -> int: ...
+    async def recording(self, asterisk: str, name: str, access: Access) -> Download | int:
+        """The file, to be closed; or the status of the answer that there is none."""
+        ...
+
+    def spoken(self, name: str) -> Path | None: ...
+    def asterisks(self) -> Mapping[str, AsteriskSettings]: ...
+    def inbound(self, name: str) -> Serve | None:
+        """What serves a socket of the Asterisk `name`; None where we are stopping."""
+        ...
+
+    def inbound_refused(self, name: str, reason: str) -> None:
+        """A socket of the Asterisk `name` was not taken."""
+        ...
 
 
 def faults(error: AnswerRefused | Any) -> list[dict[str, str]]:
     return [{"place": fault.place, "message": fault.message} for fault in error.faults]
 
 
-class TokenGuard:
-    """Refuses /v1 and / to who may not see it."""
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
-        self._token = token
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._guarded(scope["path"]) or self._allowed(scope):
-            await self._app(scope, receive, send)
-            return
-        detail = (
-            "send the header `authorization: Bearer TOKEN` with the token of [server] in routes.toml"
-            if self._token
-            else "no `token` is set under [server]: the control API is served to this machine only"
-        )
-        await problem(401 if self._token else 403, "Not allowed", detail)(scope, receive, send)
-
-    @staticmethod
-    def _guarded(path: str) -> bool:
-        return path.startswith("/v1") or path == "/"
-
-    def _allowed(self, scope: Scope) -> bool:
-        if not self._token:
-            client = scope.get("client")
-            return client is not None and str(client[0]).startswith(_LOOPBACK) and _from_here(scope)
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                kind, _, given = value.partition(b" ")
-                if kind.lower() == b"basic":  # a browser asked for the dashboard: any user, the token as password
-                    given = _decode_basic(given)[1].encode()
-                elif kind.lower() != b"bearer":
-                    return False
-                return hmac.compare_digest(given.strip(), self._token.encode())
-        return False
-
-
-def _from_here(scope: Scope) -> bool:
-    """Whether no web page of somebody else's sent it: a browser on this machine says which one did."""
-    headers: dict[str, str] = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    host = headers.get("host", "")
-    origin = headers.get("origin")
-    if origin is not None and origin.partition("://")[2] != host:
-        return False
-    return host.strip("[").startswith(_LOOPBACK)
-
-
-def _decode_basic(given: bytes) -> tuple[str, str]:
-    try:
-        user, _, password = base64.b64decode(given, validate=True).decode().partition(":")
-    except ValueError:
-        return "", ""
-    return user, password
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY:
-            raise ValueError(f"the body is over {_MAX_BODY} bytes")
-    return body
-
-
 def create_app(router: Router) -> Starlette:
     """The ASGI application of one router."""
+    keys, sessions = Keys(router.tokens), Sessions(time.monotonic)
 
+    def guard(app: Any) -> Guard:
+        return Guard(app, keys, sessions, router.refusals)
+
+    app = Starlette(
+        routes=[
+            *_open(router),
+            *_browser(router, keys, sessions),
+            *_api(router),
+            *_sounds(router),
+            *_sockets(router),
+        ],
+        middleware=[Middleware(Protected), Middleware(guard)],
+        exception_handlers={HTTPException: _refused, Exception: _failed(router)},  # type: ignore[dict-item]
+    )
+    app.router.redirect_slashes = False  # the address of a redirect would be what the sender calls us
+    return app
+
+
+# ---- errors
+
+
+async def _refused(request: Request, error: HTTPException) -> Response:
+    said = error.detail
+    if error.status_code == 404:
+        said = f"nothing is at {request.url.path[:200]}: GET /openapi.json says what is where"
+    elif error.status_code == 405:
+        said = f"{request.method} is not for this path"
+    titles = {404: "Not found", 405: "Method not allowed", 408: "Too slow", 413: "Too large"}
+    answer = problem(error.status_code, titles.get(error.status_code, "Refused"), said)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+def _failed(router: Router) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def failed(request: Request, error: Exception) -> Response:
+        said = f"{type(error).__name__}: {error}"
+        router.facts.emit(Warned("internal", f"{request.method} {request.url.path[:200]}: {said[:500]}"))
+        return problem(500, "Internal error", "a mistake in the router itself: its log has the details")
+
+    return failed
+
+
+# ---- what is open to all
+
+
+def _open(router: Router) -> list[Route]:
     async def healthz(request: Request) -> Response:
         return PlainTextResponse("ok\n" if router.alive() else "stopping\n", 200 if router.alive() else 503)
 
     async def readyz(request: Request) -> Response:
         states = router.ready()
-        ready = bool(states) and all(state == "connected" for state in states.values())
+        ready = bool(states) and all(state in _READY for state in states.values())
         return JSONResponse({"ready": ready, "asterisk": states}, 200 if ready else 503)
 
     async def metrics(request: Request) -> Response:
@@ -147,37 +170,105 @@ def create_app(router: Router) -> Starlette:
     async def openapi(request: Request) -> Response:
         return JSONResponse(router.openapi())
 
+    return [
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/metrics", metrics),
+        Route("/openapi.json", openapi),
+    ]
+
+
+# ---- pages
+
+
+def _browser(router: Router, keys: Keys, sessions: Sessions) -> list[Route | Mount]:
+    async def login(request: Request) -> Response:
+        if request.method != "POST":
+            return pages.login()
+        form = await form_of(request)
+        then = form.get("then", "")
+        access = keys.opened_by(form.get("token", "").strip().encode("utf-8", "replace"))
+        if access is None:
+            client = client_of(request.scope)
+            router.refusals.tell("login", "wrong_token", client, "POST /login", "the token is wrong")
+            if not await router.refusals.slow_down(client):
+                return pages.login(429, "Too many wrong tokens: wait a little.", then)
+            return pages.login(401, "The token is wrong.", then)
+        secure = is_secure(request.scope)
+        answer = RedirectResponse(pages.page_of(then), 303)
+        answer.headers["set-cookie"] = cookie(sessions.begin(access), secure=secure)
+        return answer
+
+    async def logout(request: Request) -> Response:
+        for secret in _sessions_of(request):
+            sessions.end(secret)
+        router.listeners.look_again()
+        router.listening.look_again()
+        answer = RedirectResponse("/login", 303)
+        answer.headers["set-cookie"] = cookie("", secure=is_secure(request.scope))
+        return answer
+
+    return [
+        *console_routes(router, lambda request: bool(_sessions_of(request))),
+        Route("/login", login, methods=["GET", "POST"]),
+        Route("/logout", logout, methods=["POST"]),
+        Mount("/static", StaticFiles(directory=pages.STATIC)),
+    ]
+
+
+def _sessions_of(request: Request) -> list[str]:
+    secure = is_secure(request.scope)
+    return [secret for header in request.headers.getlist("cookie") for secret in secrets_in(header, secure=secure)]
+
+
+# ---- the control API
+
+
+def _api(router: Router) -> list[Route]:
     async def calls(request: Request) -> Response:
         if request.method == "POST":
             try:
-                return JSONResponse(await router.originate(await _body(request)), 201)
+                return JSONResponse(await router.originate(await request.body(), access_of(request)), 201)
             except AnswerRefused as error:
                 return problem(422, "The call was refused", str(error), faults=faults(error))
+            except OverTheLimit as error:
+                return problem(429, "Too many calls", str(error))
             except ValueError as error:
                 return problem(422, "The call was refused", str(error))
-        return JSONResponse({"calls": router.calls()})
+        if not request.query_params:
+            return JSONResponse({"calls": router.calls(access_of(request))})
+        try:
+            found = await router.find_calls(dict(request.query_params), access_of(request))
+        except ValueError as error:
+            return problem(422, "Bad query", str(error))
+        return JSONResponse({"calls": found})
+
+    async def record(request: Request) -> Response:
+        id = request.path_params["id"]
+        found = await router.record(id, access_of(request))
+        return JSONResponse(found) if found else problem(404, "No such call", f"nothing is kept of a call `{id}`")
 
     async def call(request: Request) -> Response:
         id = request.path_params["id"]
         if request.method == "DELETE":
-            done = await router.hangup(id)
+            done = await router.hangup(id, access_of(request))
             return (
                 Response(status_code=204) if done else problem(404, "No such call", f"no live call has the id `{id}`")
             )
-        found = await router.call(id)
+        found = await router.call(id, access_of(request))
         return JSONResponse(found) if found else problem(404, "No such call", f"no call has the id `{id}`")
 
     async def actions(request: Request) -> Response:
         id = request.path_params["id"]
         try:
-            done = router.act(id, await _body(request))
+            done = router.act(id, await request.body(), access_of(request))
         except AnswerRefused as error:
             return problem(422, "The actions were refused", str(error), faults=faults(error))
         return Response(status_code=202) if done else problem(404, "No such call", f"no live call has the id `{id}`")
 
     async def deliveries(request: Request) -> Response:
         try:
-            return JSONResponse({"deliveries": await router.deliveries(dict(request.query_params))})
+            return JSONResponse({"deliveries": await router.deliveries(dict(request.query_params), access_of(request))})
         except ValueError as error:
             return problem(422, "Bad query", str(error))
 
@@ -186,115 +277,87 @@ def create_app(router: Router) -> Starlette:
         if id := request.path_params.get("id"):
             query["id"] = id
         try:
-            return JSONResponse({"replayed": await router.replay(query)}, 202)
+            return JSONResponse({"replayed": await router.replay(query, access_of(request))}, 202)
         except ValueError as error:
             return problem(422, "Bad query", str(error))
 
+    return [
+        Route("/v1/calls", passing(router, calls), methods=["GET", "POST"]),
+        Route("/v1/calls/{id}", passing(router, call), methods=["GET", "DELETE"]),
+        Route("/v1/calls/{id}/record", passing(router, record)),
+        Route("/v1/calls/{id}/actions", passing(router, actions), methods=["POST"]),
+        Route("/v1/deliveries", deliveries),
+        Route("/v1/deliveries/replay", replay, methods=["POST"]),
+        Route("/v1/deliveries/{id}/replay", replay, methods=["POST"]),
+        Route("/v1/events", _events(router)),
+        *listening_routes(router),
+    ]
+
+
+def _events(router: Router) -> Callable[[Request], Awaitable[Response]]:
+    async def events(request: Request) -> Response:
+        listener = router.listeners.add(access_of(request), holds_of(request))
+        if listener is None:
+            why = "others listen to /v1/events already: end one, and try again"
+            return problem(503, "Too many listeners", why, retry_after=10)
+
+        async def removed() -> None:
+            router.listeners.remove(listener)
+
+        return Streamed.events(listener.stream(), removed)
+
+    return events
+
+
+# ---- sounds
+
+
+def _sounds(router: Router) -> list[Route]:
+    downloads = 0
+
     async def recording(request: Request) -> Response:
-        status, kind, audio = await router.recording(
-            request.query_params.get("asterisk", ""), request.path_params["name"]
-        )
-        if status != 200:
-            name = request.path_params["name"]
-            return problem(status, "No recording", f"Asterisk has no stored recording `{name}` (status {status})")
-        return Response(audio, media_type=kind)
+        nonlocal downloads
+        name = request.path_params["name"]
+        if downloads >= MOST_DOWNLOADS:
+            why = f"{MOST_DOWNLOADS} are being passed on already: try again"
+            return problem(503, "Too many recordings", why, retry_after=5)
+        downloads += 1
+        found: Download | int = 0
+        try:
+            found = await router.recording(request.query_params.get("asterisk", ""), name, access_of(request))
+        finally:
+            downloads -= isinstance(found, int)
+        if isinstance(found, int):
+            return problem(found, "No recording", f"Asterisk has no stored recording `{name}` (status {found})")
+
+        async def closed() -> None:
+            nonlocal downloads
+            downloads -= 1
+            await found.close()
+
+        kind = found.headers.get("content-type", "")
+        kind = kind if re.fullmatch(r"audio/[\w.+-]+", kind) else "application/octet-stream"
+        length = found.headers.get("content-length", "")
+        headers = {"content-length": length} if length.isdigit() else {}
+        return Streamed(found.pieces(), closed, media_type=kind, headers=headers)
 
     async def spoken(request: Request) -> Response:
         path = router.spoken(request.path_params["name"])
-        return FileResponse(path, media_type="audio/wav") if path else problem(404, "No such sound")
+        if path is None:
+            return problem(404, "No such sound")
+        return FileResponse(path, media_type="audio/wav", headers=_FOR_EVER)
 
-    async def events(request: Request) -> Response:
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(router.events(), media_type="text/event-stream", headers=headers)
-
-    async def page(request: Request) -> Response:
-        return dashboard(router)
-
-    async def inbound(socket: WebSocket) -> None:
-        await _inbound(router, socket)
-
-    app = Starlette(
-        routes=[
-            Route("/", page),
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
-            Route("/metrics", metrics),
-            Route("/openapi.json", openapi),
-            Route("/v1/calls", calls, methods=["GET", "POST"]),
-            Route("/v1/calls/{id}", call, methods=["GET", "DELETE"]),
-            Route("/v1/calls/{id}/actions", actions, methods=["POST"]),
-            Route("/v1/deliveries", deliveries),
-            Route("/v1/deliveries/replay", replay, methods=["POST"]),
-            Route("/v1/deliveries/{id}/replay", replay, methods=["POST"]),
-            Route("/v1/recordings/{name:path}", recording),
-            Route("/v1/events", events),
-            Route("/speech/{name}", spoken),
-            WebSocketRoute("/ari/{name}", inbound),
-        ]
-    )
-    app.add_middleware(TokenGuard, token=router.token)
-    return app
+    return [Route("/v1/recordings/{name:path}", recording), Route("/speech/{name}", spoken)]
 
 
-class SocketDuplex:
-    """A starlette WebSocket as the ARI client wants it."""
-
-    def __init__(self, socket: WebSocket) -> None:
-        self._socket = socket
-
-    async def recv(self) -> bytes:
-        """The next message. Raises ConnectionError when the socket has ended."""
-        try:
-            message = await self._socket.receive()
-        except (WebSocketDisconnect, RuntimeError) as error:
-            raise ConnectionError(str(error)) from None
-        if message["type"] == "websocket.disconnect":
-            raise ConnectionError(f"closed with code {message.get('code')}")
-        text = message.get("text")
-        return text.encode() if text is not None else message.get("bytes") or b""
-
-    async def send(self, data: bytes) -> None:
-        """Sends one text message. Raises ConnectionError when the socket has ended."""
-        try:
-            await self._socket.send_text(data.decode())
-        except (WebSocketDisconnect, RuntimeError) as error:
-            raise ConnectionError(str(error)) from None
-
-    async def close(self) -> None:
-        try:
-            await self._socket.close(1001)
-        except (WebSocketDisconnect, RuntimeError):
-            return  # it had ended already
+# ---- sockets of Asterisk
 
 
-async def _inbound(router: Router, socket: WebSocket) -> None:
-    kind, _, given = socket.headers.get("authorization", "").partition(" ")
-    user, password = _decode_basic(given.encode()) if kind.lower() == "basic" else ("", "")
-    serve = router.inbound(socket.path_params["name"], user, password)
-    if serve is None:
-        await socket.close(1008)
-        return
-    protocols = socket.headers.get("sec-websocket-protocol", "")
-    await socket.accept(subprotocol="ari" if "ari" in [p.strip() for p in protocols.split(",")] else None)
-    duplex = SocketDuplex(socket)
-    try:
-        await serve(duplex)
-    finally:
-        await duplex.close()
+def _sockets(router: Router) -> list[WebSocketRoute]:
+    async def ari(socket: WebSocket) -> None:
+        await inbound(socket, router.asterisks(), router, router.refusals)
+
+    return [WebSocketRoute("/ari/{name}", ari)]
 
 
-async def sse(queue: asyncio.Queue[bytes | None], heartbeat: float = 15.0) -> AsyncIterator[bytes]:
-    """Server-sent events from a queue of JSON facts; a comment every `heartbeat` seconds keeps proxies awake."""
-    while True:
-        try:
-            async with asyncio.timeout(heartbeat):
-                item = await queue.get()
-        except TimeoutError:
-            yield b": still here\n\n"
-            continue
-        if item is None:
-            return
-        yield b"data: " + item + b"\n\n"
-
-
-__all__ = ["Fault", "Router", "SocketDuplex", "create_app", "msgspec", "sse"]
+__all__ = ["Router", "create_app"]

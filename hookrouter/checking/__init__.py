@@ -1,0 +1,1 @@
+"""`check --live`: what is wrong around us, in words."""

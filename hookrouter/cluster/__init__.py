@@ -1,0 +1,1 @@
+"""Which router owns which Asterisk, where several share a database."""

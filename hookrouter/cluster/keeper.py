@@ -1,0 +1,208 @@
+"""Keeps what a router owns: renews its leases, takes what is free, and says what it may do meanwhile.
+
+Rules:
+- One thing at a time: what the database has answered is taken note of before it is asked again.
+- An entry that is lost is let go in the same turn of the loop in which that is known: nothing is sent for it any more.
+- The clock goes on while the process or its machine is stopped: who wakes up after a pause has no trust left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from hookrouter.cluster.leases import Leases
+from hookrouter.cluster.terms import AGAIN, BEAT, HOUSE, LOOK, Lease, Terms
+from hookrouter.errors import StoreError
+from hookrouter.facts import EntryLost, EntryTaken, Facts, Warned
+
+Own = Callable[[str, int], Awaitable[None]]
+
+_ASKED = 0.3  # seconds for a connection that is refused, or is not
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def boot_time() -> float:
+    """Seconds of a clock that goes on while the machine sleeps."""
+    return time.clock_gettime(_CLOCK)
+
+
+class Keeper:
+    """`own` takes an entry up under an epoch; `let_go` drops one at once, and must not fail. `entries`: those of routes.toml."""
+
+    def __init__(
+        self, leases: Leases, entries: list[str], own: Own, let_go: Callable[[str], None], facts: Facts,
+        now: Callable[[], float] = boot_time,
+    ) -> None:  # fmt: skip
+        self._leases = leases
+        self.terms = Terms(leases.word, entries)
+        self._own = own
+        self._let_go = let_go
+        self._facts = facts
+        self._now = now
+        self._news = asyncio.Event()  # set, and a new one made, whenever the database has been asked
+        self._nudge = asyncio.Event()
+        self._owning: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._renewed_at = float("-inf")
+        self._answered = True
+        leases.watch(self._refused)
+
+    # ---- beginning and end
+
+    async def start(self) -> None:
+        """Owns what is free when this returns, if the database answers."""
+        await self._round()
+        while self._owning:
+            await asyncio.gather(*self._owning)
+        self._task = asyncio.create_task(self._run(), name="leases")
+
+    async def stop(self) -> None:
+        """Asks no more; what is held stays held until `release`, or until its time is over."""
+        tasks = [*self._owning, *([self._task] if self._task else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def release(self) -> bool:
+        """Gives all of it back: another router may take it at once. Nothing may be done for it any more.
+
+        Returns whether there is another router.
+        """
+        held = self.terms.held
+        self.terms.lose(held)
+        self._leases.hold({})
+        with contextlib.suppress(StoreError):  # then its time is over soon
+            await self._leases.release(held)
+            self.terms.seen = await self._leases.look()
+        return self.terms.seen.others > 0
+
+    # ---- what may be done
+
+    def acts(self, entry: str) -> bool:
+        """Whether something may be done for the entry now."""
+        return self.terms.trusts(entry, self._now())
+
+    async def permitted(self, entry: str) -> None:
+        """Waits until something may be done for the entry: for ever, where that is never again."""
+        while not self.acts(entry):
+            await self._news.wait()
+
+    def doubt(self, entry: str) -> None:
+        """Somebody else has turned up at the entry's Asterisk."""
+        self.terms.doubt(entry)
+        self._nudge.set()
+
+    # ---- the loop
+
+    async def _run(self) -> None:
+        while True:
+            delay = min(self._pace(), max(0.01, self.terms.next_over() + 0.01))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._nudge.wait()
+            try:
+                await self._round()
+            except Exception as error:  # noqa: BLE001  the keeping of leases must go on, whatever happens
+                self._facts.emit(Warned("cluster", f"the leases: {type(error).__name__}: {error}"[:500]))
+
+    def _pace(self) -> float:
+        """Seconds until the database is asked again, if no lease is over before."""
+        if self.terms.missing():
+            return AGAIN
+        return LOOK if self.terms.free() or self.terms.of_others() else BEAT
+
+    async def _round(self) -> None:
+        urgent = self._nudge.is_set()
+        self._nudge.clear()
+        sent_at, held = self._now(), self.terms.held
+        due = urgent or sent_at - self._renewed_at >= BEAT - LOOK / 2
+        try:
+            seen = await (self._leases.renew(held) if due else self._leases.look())
+        except StoreError as error:
+            self.terms.silent(sent_at)
+            self._said(error)
+        else:
+            if due:
+                self._renewed_at = sent_at
+            self._drop(self.terms.answered(seen, sent_at, held if due else ()))
+            self._said(None)
+            await self._take()
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    def _said(self, error: StoreError | None) -> None:
+        """Of a database that goes and comes back, once each."""
+        if error is not None and self._answered and self.terms.seen.others:
+            what = f"{error}; until it answers nothing is done for what this router owns, as another may take it over"
+            self._facts.emit(Warned("cluster", what))
+        self._answered = error is None
+
+    async def _take(self) -> None:
+        dead = [lease for lease in self.terms.suspects() if await self._refuses(lease.address)]
+        for lease in [*self.terms.free(), *dead]:
+            sent_at = self._now()
+            try:
+                epoch = await self._leases.take(lease.entry, lease.epoch, suspected=lease in dead)
+            except StoreError:
+                return  # it is looked again
+            if epoch is None:
+                continue
+            self.terms.took(lease.entry, epoch, sent_at)
+            self._leases.hold(self.terms.held)
+            if lease.entry != HOUSE:
+                task = asyncio.create_task(self._take_up(lease, epoch))
+                self._owning.add(task)
+                task.add_done_callback(self._owning.discard)
+
+    async def _refuses(self, address: str) -> bool:
+        """Whether nobody listens there, and the machine says so."""
+        parts = urlsplit(address)
+        if not parts.hostname:
+            return False
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            async with asyncio.timeout(_ASKED):
+                _, writer = await asyncio.open_connection(parts.hostname, port)
+        except ConnectionRefusedError:
+            return True
+        except (OSError, TimeoutError):
+            return False
+        writer.close()
+        return False
+
+    async def _take_up(self, lease: Lease, epoch: int) -> None:
+        began = self._now()
+        try:
+            await self._own(lease.entry, epoch)
+        except Exception as error:  # noqa: BLE001  whatever it is, another router or the next try may do better
+            if not self.terms.holds(lease.entry, epoch):
+                return
+            self._facts.emit(Warned("cluster", f"[asterisk.{lease.entry}] could not be taken over: {error}"[:500]))
+            self._drop(self.terms.lose([lease.entry]))
+            with contextlib.suppress(StoreError):
+                await self._leases.release({lease.entry: epoch})
+        else:
+            seconds = round(self._now() - began, 4)
+            why = "free" if not lease.epoch else "given back" if lease.released else "over" if lease.over else "dead"
+            self._facts.emit(EntryTaken(lease.entry, epoch, why, lease.name, seconds))
+
+    def _refused(self, entries: list[str]) -> None:
+        """A write was, as they are another router's."""
+        self._drop(self.terms.lose(entries))
+
+    def _drop(self, entries: list[str]) -> None:
+        if not entries:
+            return
+        self._leases.hold(self.terms.held)
+        for entry in entries:
+            self._leases.forget(entry)
+            if entry != HOUSE:
+                self._let_go(entry)
+                self._facts.emit(EntryLost(entry))
+
+
+__all__ = ["Keeper", "boot_time"]

@@ -1,0 +1,1 @@
+"""An HTTP client that knows whether a request was sent, and retries in the process."""

@@ -1,0 +1,1 @@
+"""What an endpoint may do: one table for verbs and operations. Pure."""

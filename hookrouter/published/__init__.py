@@ -1,0 +1,1 @@
+"""What others read of us: JSON Schema and OpenAPI, made from the definitions."""

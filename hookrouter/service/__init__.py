@@ -1,0 +1,1 @@
+"""The process: starts, wires and stops all parts."""

@@ -1,0 +1,230 @@
+"""The Asterisks that this router has in hand: all of routes.toml, or where several routers share a database, those it owns.
+
+Rules:
+- First the row that says so, then what the journal knows, then the socket: what is read of an entry comes after its epoch.
+- What is lost is let go in one turn of the loop: its calls, its socket, what was to be written and delivered for it.
+- Who gives an entry back stops first: nothing more is sent, all is written, then the row; the socket stays open until the
+  next owner has taken it or a moment has passed, so that no call that comes meanwhile is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hookrouter.ari.client import AriClient, Connected
+from hookrouter.ari.events import Head, make_event
+from hookrouter.ari.settings import AsteriskSettings
+from hookrouter.calls.board import Live
+from hookrouter.calls.effects import Announce
+from hookrouter.calls.journal import StoredCall
+from hookrouter.cluster.keeper import Keeper
+from hookrouter.cluster.terms import HOUSE, Lease
+from hookrouter.errors import StoreError
+from hookrouter.facts import Warned
+from hookrouter.service.reading import readable_call
+from hookrouter.service.recorded import resumed
+from hookrouter.service.starts import count_start, start_number
+
+if TYPE_CHECKING:
+    from hookrouter.service.service import Service
+
+_KINDS = ("startup", "announced", "recording")
+_HANDED_OVER = 1.5  # seconds in which the next owner should have come
+
+
+class Entries:
+    """See the module. `clients`: those that are in hand now, by name."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.clients: dict[str, AriClient] = {}
+        self.keeper: Keeper | None = None
+        self._meta: Mapping[str, bytes] = {}
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    # ---- beginning and end
+
+    async def read(self) -> list[str]:
+        """What the journal knows, where it is ours alone. Returns the ids of the calls that may go on. Raises StoreError."""
+        service = self._service
+        if (leases := service.store.leases) is not None:
+            names = [settings.name for settings in service.config.asterisks]
+            keeper = self.keeper = Keeper(leases, names, self._own, self._let_go, service.facts)
+            service.runner.permitted = keeper.permitted
+            service.runner.shared = lambda: keeper.terms.seen.others > 0
+            return [_id_of(stored.call_id) for stored in await service.store.load_calls()]
+        self._meta = await service.store.load_meta()
+        number = await count_start(service.store, self._meta, service.clock.now())
+        service.runner.epochs = {settings.name: number for settings in service.config.asterisks}
+        self._take_up(await service.store.load_calls(), self._meta)
+        return [live.call.id for live in service.board]
+
+    async def connect(self) -> None:
+        """Begins with all that is ours. Raises StoreError."""
+        if self.keeper is not None:
+            await self.keeper.start()
+            return
+        for settings in self._service.config.asterisks:
+            self.clients[settings.name] = self._client(settings, self._meta)
+        self._service.choose_events()
+        for client in self.clients.values():
+            await client.start()
+
+    async def stop(self) -> None:
+        """After the runner: gives back what is ours and closes the sockets."""
+        if self.keeper is not None:
+            await self.keeper.stop()
+            for name in self.clients:
+                self._service.flow.hold(name)
+            with contextlib.suppress(StoreError):
+                await self._service.store.settled()
+            if await self.keeper.release() and self.clients:
+                waiting = [asyncio.ensure_future(client.replaced.wait()) for client in self.clients.values()]
+                await asyncio.wait(waiting, timeout=_HANDED_OVER)
+                for task in waiting:
+                    task.cancel()
+        for client in self.clients.values():
+            await client.stop()
+        await asyncio.gather(*self._stopping, return_exceptions=True)
+
+    # ---- one entry
+
+    async def _own(self, name: str, epoch: int) -> None:
+        """Takes it up where its last owner has left it. Raises StoreError."""
+        service, keeper = self._service, self.keeper
+        assert keeper is not None
+        settings = next(settings for settings in service.config.asterisks if settings.name == name)
+        calls = await service.store.load_calls(name)
+        meta: dict[str, bytes] = {}
+        for kind in _KINDS:
+            found = await service.store.load_meta(f"{kind}/{name}")
+            meta |= {key: value for key, value in found.items() if key.split("/")[1] == name}
+        if not keeper.terms.holds(name, epoch):
+            return
+        service.runner.epochs[name] = start_number(epoch)
+        self._take_up(calls, meta)
+        for live in service.board:
+            if live.call.asterisk == name and not live.call.channelless:
+                service.facts.emit(resumed(live.call))
+        client = self.clients[name] = self._client(settings, meta)
+        service.choose_events()
+        await client.start()
+        await service.notifier.take_over()
+
+    def _let_go(self, name: str) -> None:
+        service = self._service
+        client = self.clients.pop(name, None)
+        if client is not None:
+            client.let_go()
+            task = asyncio.get_running_loop().create_task(client.stop())
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
+        service.runner.let_go(name)
+        service.flow.forget(name)
+        service.resumer.forget(name)
+        service.notifier.let_go()
+
+    def _client(self, settings: AsteriskSettings, meta: Mapping[str, bytes]) -> AriClient:
+        name, service, keeper = settings.name, self._service, self.keeper
+
+        def on_event(raw: bytes, head: Head) -> None:
+            service.flow.on_event(make_event(name, raw, head))
+
+        async def on_connected(connected: Connected) -> None:
+            await service.resumer.on_connected(client, connected)
+            service.store.put_meta(f"startup/{name}", connected.startup_time.encode())
+
+        def on_link() -> None:
+            service.flow.hold(name)
+
+        client = AriClient(
+            settings,
+            on_event=on_event,
+            on_link=on_link,
+            on_connected=on_connected,
+            facts=service.facts,
+            clock=service.clock,
+            random=service.rng,
+            http=service.ari_http,
+            startup_time=meta.get(f"startup/{name}", b"").decode("utf-8", "replace"),
+            permitted=partial(keeper.permitted, name) if keeper is not None else None,
+            on_replaced=partial(keeper.doubt, name) if keeper is not None else lambda: None,
+        )
+        return client
+
+    def _take_up(self, calls: list[StoredCall], meta: Mapping[str, bytes]) -> None:
+        service = self._service
+        names = {settings.name for settings in service.config.asterisks}
+        for stored in calls:
+            try:
+                call = readable_call(stored.snapshot)
+            except Exception as error:  # noqa: BLE001  one row that cannot be read costs no other call, and no start
+                what = f"{type(error).__name__}: {error}"[:300]
+                service.facts.emit(
+                    Warned("journal", f"call {stored.call_id} cannot be read: {what}", str(stored.call_id))
+                )
+                service.store.drop_call(stored.call_id)
+                continue
+            if call.asterisk not in names:
+                said = f"[asterisk.{call.asterisk}] is no longer in routes.toml: its call is forgotten"
+                service.facts.emit(Warned("journal", said, call.id))
+                service.store.drop_call(stored.call_id)
+                continue
+            live = service.runner.take_up(call, service.route_of(call.route, call.tenant))
+            service.resumer.took_up(live)
+        for key, value in meta.items():
+            try:
+                self._take_up_fact(key, value)
+            except (msgspec.MsgspecError, TypeError, ValueError) as error:
+                service.facts.emit(Warned("journal", f"{key} cannot be read, and is forgotten: {error}"))
+                service.store.put_meta(key, None)
+
+    def _take_up_fact(self, key: str, value: bytes) -> None:
+        """A small fact of the journal. Raises what tells that it cannot be read."""
+        flow = self._service.flow
+        if key.startswith("announced/"):
+            asterisk, announced = msgspec.msgpack.decode(value, type=tuple[str, Announce])
+            flow.expected.calls[(asterisk, key.removeprefix(f"announced/{asterisk}/"))] = announced
+        elif key.startswith("recording/"):
+            _, asterisk, name = key.split("/", 2)
+            flow.know_recording(asterisk, name, msgspec.msgpack.decode(value, type=tuple[str, str]))
+
+    # ---- what others ask
+
+    def missing(self, live: Live) -> None:
+        """A live call's channel is gone, and no StasisEnd has said so."""
+        client = self.clients.get(live.call.asterisk)
+        if client is not None and client.ready:  # else the calls are looked at when it is connected again
+            self._service.resumer.missing(live)
+
+    def states(self) -> dict[str, str]:
+        """Of every Asterisk of routes.toml: that of the connection, or whose it is."""
+        found, owned = {}, {lease.entry for lease in self.others() if not lease.over}
+        for settings in self._service.config.asterisks:
+            client = self.clients.get(settings.name)
+            away = "standby" if settings.name in owned else "nobody's"
+            found[settings.name] = client.state if client is not None else away
+            if client is not None and self.keeper is not None and not self.keeper.acts(settings.name):
+                found[settings.name] = "waits for the database"
+        return found
+
+    def others(self) -> list[Lease]:
+        """What other routers own or have owned last, as far as is known."""
+        if self.keeper is None:
+            return []
+        terms = self.keeper.terms
+        return [x for x in terms.seen.leases if x.entry != HOUSE and x.router != terms.word]
+
+
+def _id_of(key: str) -> str:
+    """Of a call, from the key that it is kept by (`Board.free_key`)."""
+    return key.partition("/")[2].partition("#")[0]
+
+
+__all__ = ["Entries"]
