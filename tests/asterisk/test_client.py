@@ -22,7 +22,7 @@ from hookrouter.ari.operations import Request
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.clock import SystemClock
 from hookrouter.facts import AriLost, AriReplaced, AriRequested, Fact, Facts, Warned
-from hookrouter.http import Http
+from hookrouter.http.client import Http
 
 LONG = ["sound:vm-options", "sound:vm-options"]
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from lab.asterisk import Asterisk, free_port
-from lab.ua import UA, power
+from lab.rtp import power
+from lab.ua import UA
 from rig.endpoint import Endpoint
 from rig.router import Router, route
 from websockets.asyncio.server import ServerConnection, serve

@@ -11,7 +11,7 @@ from rig.endpoint import Endpoint
 from rig.pbx import Pbx
 from rig.router import Router, route
 
-from hookrouter.facts import ActionFinished, CallFinished, FallbackTaken
+from hookrouter.facts import ActionFinished, AriLost, CallFinished, FallbackTaken
 
 ALL = '["StasisStart", "ChannelDtmfReceived", "PlayCompleted", "StasisEnd", "CallEnded"]'
 ANSWER = {"action": "answer"}
@@ -153,6 +153,55 @@ async def test_a_blocking_operation_holds_up_no_other_call(
         assert not [f for f in running.of(ActionFinished) if f.verb == "setVariable"]
         await slow.hangup()
         await endpoint.wait("CallEnded", call=slow.id)
+
+
+@pytest.mark.parametrize("verb", ["record", "startRecording"])
+async def test_a_recording_under_a_name_that_exists_is_told_at_once(
+    asterisk: Asterisk, app: str, endpoint: Endpoint, pbx: Pbx, verb: str
+) -> None:
+    """Whether it is finished or still runs, and the one that runs is not lost by it."""
+    again = {"action": verb, "name": f"twice-{app}"}
+    start = {"action": "startRecording", "name": f"twice-{app}"}
+    pause = {"action": "pause", "seconds": 0.5}
+    endpoint.answers["StasisStart"] = [
+        [ANSWER, start, pause, again | {"id": "while it runs"}, pause, {"action": "stopRecording"}, LONG]
+    ]
+    endpoint.answers["ActionFailed"] = [
+        [pause, {"action": "stopRecording"}, pause, again | {"id": "when it is over"}, LONG], [HANGUP],
+    ]  # fmt: skip
+    async with router(asterisk, app, endpoint) as running:
+        await running.ready()
+        call = await pbx.call(app)
+        await endpoint.wait("CallEnded")
+        for failed in endpoint.of("ActionFailed"):
+            assert failed.data["error"]["reason"] in ("exists", "forbidden")
+            assert "already" in failed.data["error"]["message"]
+        failures = [f for f in running.of(ActionFinished) if f.verb == verb and f.outcome == "failed"]
+        assert len(failures) == 2
+        assert all(failure.seconds < 0.5 for failure in failures)
+        assert len(endpoint.of("RecordingCompleted", call.id)) == 1
+
+
+@pytest.mark.parametrize("meanwhile", [[], [{"action": "play", "media": "sound:beep", "wait": False}]], ids=["quiet", "prompt"])
+async def test_a_variable_of_60_kilobytes(
+    asterisk: Asterisk, app: str, endpoint: Endpoint, pbx: Pbx, meanwhile: list[Any]
+) -> None:
+    """Whatever else is going on; one of 70 is refused in words, and costs the other calls nothing."""
+    value = "".join(f"{index:05d}" for index in range(12_000))
+    endpoint.answers["StasisStart"] = [
+        [ANSWER, *meanwhile, {"action": "setVariable", "variable": "BIG", "value": value},
+         {"action": "setVariable", "variable": "HUGE", "value": "x" * 70_000}],
+    ]  # fmt: skip
+    endpoint.answers["ActionFailed"] = [[{"action": "getVariable", "variable": "BIG"}, HANGUP]]
+    async with router(asterisk, app, endpoint) as running:
+        await running.ready()
+        await pbx.call(app)
+        failed = await endpoint.wait("ActionFailed")
+        assert "65535" in failed.data["error"]["message"]
+        read = await endpoint.wait("VariableRead")
+        assert read.data["values"] == {"BIG": value}
+        await endpoint.wait("CallEnded")
+        assert running.of(AriLost) == []
 
 
 async def test_two_callers_are_bridged_and_hear_each_other(

@@ -18,7 +18,7 @@ from hookrouter.ari.repeating import BLOCKING, DOUBTFUL_409, REPEATS, Repeat
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.clock import SystemClock
 from hookrouter.facts import Facts
-from hookrouter.http import Http
+from hookrouter.http.client import Http
 
 
 class Line:
@@ -103,7 +103,7 @@ _ON_A_CHANNEL: dict[str, dict[str, Any]] = {
     "bridges.record": {"bridgeId": "@bridge", "name": "@new", "format": "wav"},
     "bridges.destroy": {"bridgeId": "@bridge"},
 }
-_SECONDS = 0.7
+_SECONDS = 1.5
 
 
 @pytest.mark.parametrize("busy", sorted(_BUSY))

@@ -6,7 +6,8 @@ import asyncio
 from typing import Any
 
 from lab.asterisk import Asterisk
-from lab.ua import UA, power
+from lab.rtp import power
+from lab.ua import UA
 from rig.endpoint import Delivery, Endpoint
 from rig.router import Router, route
 

@@ -50,7 +50,7 @@ def test_compose_names_files_that_are_there(compose: dict[str, Any]) -> None:
 
 def test_its_routes_load_and_fit_its_asterisk(compose: dict[str, Any]) -> None:
     """Names, passwords and ports agree between routes.toml, websocket_client.conf, ari.conf and the dialplan."""
-    environ = {"HOOKROUTER_SECRET": "whsec_MTIzNDU2Nzg5MGFiY2RlZg=="}
+    environ = {"HOOKROUTER_SECRET": "whsec_MTIzNDU2Nzg5MGFiY2RlZg==", "HOOKROUTER_TOKEN": "0123456789abcdef"}
     config = load(_DEPLOY / "routes.compose.toml", environ)
     assert config.warnings == ()
     (settings,) = config.asterisks
@@ -89,3 +89,32 @@ def test_the_unit() -> None:
         command = ["systemd-analyze", "verify", str(path)]
         said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
         assert [line for line in said.splitlines() if "hookrouter" in line and "not executable" not in line] == []
+
+
+def test_every_service_is_confined(compose: dict[str, Any]) -> None:
+    """No rights to begin with, nothing of its own system to write to, bounds for memory, processes and log."""
+    for service in compose["services"].values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert {"mem_limit", "pids_limit", "logging"} <= service.keys()
+
+
+def test_nothing_is_open_to_the_network_by_itself(compose: dict[str, Any]) -> None:
+    """Each port is this machine's own, until somebody names another address; and no secret is one that everybody knows."""
+    for service in compose["services"].values():
+        for port in service.get("ports", ()):
+            assert port.startswith(("127.0.0.1:", "${SIP_ADDRESS:-127.0.0.1}:")), port
+    text = (_ROOT / "compose.yaml").read_text()
+    for name in ("HOOKROUTER_TOKEN", "PHONE_PASSWORD"):
+        assert f"{name}: ${{{name}:?" in text
+    assert "password" not in _sections("pjsip.conf")["phone"]
+    assert "#include /run/asterisk/phone_password.conf" in (_DEPLOY / "asterisk/pjsip.conf").read_text()
+
+
+@pytest.mark.parametrize(("given", "status"), [({}, 2), ({"PHONE_PASSWORD": "short"}, 2)])
+def test_the_phone_has_a_password(given: dict[str, str], status: int) -> None:
+    """Without one Asterisk is not started."""
+    done = subprocess.run(["sh", str(_DEPLOY / "asterisk/start.sh")], env=given, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert "PHONE_PASSWORD" in done.stderr

@@ -21,8 +21,12 @@ _TEXT = (_ROOT / "README.md").read_text()
 _PAGES = [_ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted((_ROOT / "docs").glob("*.md"))
 
 
-def _blocks(kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```", _TEXT, re.DOTALL | re.MULTILINE)
+def _blocks(kind: str, text: str = _TEXT) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+_BY_HAND = _blocks("toml", (_ROOT / "docs" / "setup.md").read_text())
+_ON_ONE_PAGE = _blocks("toml", (_ROOT / "docs" / "quick-reference.md").read_text())
 
 
 def test_the_endpoint_answers() -> None:
@@ -44,12 +48,12 @@ def test_the_endpoint_answers() -> None:
     assert json.loads(asyncio.run(ask("StasisEnd")).content) == []
 
 
-@pytest.mark.parametrize("block", _blocks("toml"))
+@pytest.mark.parametrize("block", [*_blocks("toml"), *_BY_HAND, *_ON_ONE_PAGE])
 def test_its_routes_load(block: str) -> None:
-    """Without a fault and without a warning."""
-    config = parse(block, {})
+    """Without a fault and without a warning; so do those of the pages that it leads to."""
+    config = parse(block, {"ARI_PASSWORD": "p", "HOOKROUTER_SECRET": "whsec_MTIzNDU2Nzg5MGFiY2RlZg=="})
     assert config.warnings == ()
-    assert len(config.routes) == 1
+    assert len(config.routes) == block.count("[[routes]]")
 
 
 def test_its_commands_exist() -> None:

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from hookrouter.cli import main
+from hookrouter.config import auth as building
 from hookrouter.config import parse
-from hookrouter.config import routes as building
 from hookrouter.config.schema import routes_schema
 from hookrouter.errors import ConfigurationError
 
@@ -74,11 +74,12 @@ def test_every_table_is_there() -> None:
 def test_every_example_loads(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With any environment and any file of a secret, without a fault and without a warning."""
     monkeypatch.setattr(building, "installed", lambda module: True)
-    (tmp_path / "n8n").write_text("secret")
+    for name in re.findall(r"/run/secrets/([\w-]+)", block):
+        (tmp_path / name).write_text("secret")
     text = block.replace("/run/secrets/", f"{tmp_path}/")
     if "[" not in text:
         return  # the editor's comment
-    environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "value")
+    environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "a value of 16 or more".replace(" ", "-"))
     config = parse(text, environ, tmp_path / "routes.toml")
     assert config.warnings == ()
     assert len(config.routes) > 0

@@ -57,6 +57,15 @@ _TOLD: list[tuple[bytes, Any]] = [
     (_event("DigitsCollected", {"digits": "1", "reason": "valid"}), {"actions": [_play("digits:100"), _MENU]}),
     (_event("DigitsCollected", {"digits": "1", "reason": "valid"}, b"{}"), {"actions": [_play("digits:0"), _MENU]}),
     (_event("DigitsCollected", {"digits": "1", "reason": "valid"}, b'{"number":""}'), {"actions": [_play("digits:0"), _MENU]}),
+    (
+        _event("DigitsCollected", {"digits": "1", "reason": "valid"}, b'{"number":"1,recording:voicemail/2"}'),
+        {"actions": [_play("digits:12"), _MENU]},
+    ),
+    (
+        _event("DigitsCollected", {"digits": "1", "reason": "valid"}, b'{"number":"+49 (30) 1*2#"}'),
+        {"actions": [_play("digits:49301*2#"), _MENU]},
+    ),
+    (_event("DigitsCollected", {"digits": "1", "reason": "valid"}, b'{"number":"alice"}'), {"actions": [_play("digits:0"), _MENU]}),
     (_event("DigitsCollected", {"digits": "2", "reason": "valid"}), {"actions": [_play("sound:vm-leavemsg"), _RECORD]}),
     (_event("DigitsCollected", {"digits": "", "reason": "timeout"}), {"actions": _GOODBYE}),
     (_event("RecordingCompleted", {"name": "message", "duration": 3}), {"actions": [_play("recording:message"), *_GOODBYE]}),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +17,7 @@ from starlette.routing import Route
 
 from hookrouter.actions.vocabulary import RESULTS
 from hookrouter.ari.operations import event_types
-from hookrouter.openapi import openapi_document
+from hookrouter.published.openapi import openapi_document
 from hookrouter.simulator import Simulator
 from hookrouter.web.app import create_app
 
@@ -36,6 +38,33 @@ def test_every_type_is_there_and_every_example_fits() -> None:
     examples = {name: found["examples"][name]["value"] for name, found in media.items() if "examples" in found}
     assert set(examples) >= RESULTS | {"StasisStart", "StasisEnd", "ChannelDtmfReceived"}
     assert [fault for name, body in examples.items() for fault in _faults(name, body)] == []
+
+
+_VARIES = re.compile(r"data\.(action|body|values|tags|error)\.")
+
+
+def _keys(value: Any, above: str = "") -> set[str]:
+    """The path of every key; of what an endpoint has given, or a caller, not those below it."""
+    if isinstance(value, list):
+        return set().union(*(_keys(item, above) for item in value))
+    if not isinstance(value, dict):
+        return set()
+    found = {f"{above}{key}" for key in value}.union(*(_keys(item, f"{above}{key}.") for key, item in value.items()))
+    return {key for key in found if not _VARIES.match(key)}
+
+
+def _compare_with_the_page(endpoint: Endpoint) -> None:
+    """Of docs/samples.md: what it says that calls have shown came, with these keys and no other that always comes."""
+    text = (Path(__file__).parents[2] / "docs/samples.md").read_text()
+    shown = text.partition("## From calls")[2].partition("\n## ")[0]
+    samples = {name: json.loads(body) for name, body in re.findall(r"### (\w+)\n+```json\n(.*?)```", shown, re.DOTALL)}
+    assert len(samples) > 20
+    for name, sample in samples.items():
+        came = [_keys(delivery.body) for delivery in endpoint.received if delivery.type == name]
+        assert came, f"{name} did not come"
+        assert set.intersection(*came) - _keys(sample) == set(), f"{name}: docs/samples.md has not what always comes"
+        if name not in RESULTS:  # whose fields hang on how it went
+            assert _keys(sample) - set.union(*came) == set(), f"{name}: docs/samples.md has what never came"
 
 
 _FIRST: list[dict[str, Any]] = [
@@ -77,6 +106,7 @@ async def test_what_is_sent_fits(pbx: Pbx, endpoint: Endpoint) -> None:
         await endpoint.wait("ActionFailed", timeout=60)
         await caller.hangup()
         await endpoint.wait("CallEnded", timeout=60)
+    _compare_with_the_page(endpoint)
     seen = {delivery.type for delivery in endpoint.received}
     assert [fault for delivery in endpoint.received for fault in _faults(delivery.type, delivery.body)] == []
     assert seen >= RESULTS - {
@@ -85,6 +115,7 @@ async def test_what_is_sent_fits(pbx: Pbx, endpoint: Endpoint) -> None:
         "StreamCompleted",
         "DialplanCompleted",
         "CallerTaken",
+        "EventsLeftOut",
     }
 
 
@@ -110,7 +141,8 @@ async def test_the_routers_own_http_fits(endpoint: Endpoint) -> None:
         async with Router(simulator.url, "ivr", route(endpoint.url), serve=True) as router:
             await router.ready()
             served = {found.path for found in create_app(router.service).routes if isinstance(found, Route)}
-            hidden = {"/", "/openapi.json", "/speech/{name}"}
+            pages = {"/", "/calls", "/calls/{id}", "/deliveries", "/routes", "/routes/{name}", "/logs"}  # for browsers
+            hidden = {*pages, "/openapi.json", "/speech/{name}"}
             assert {path.replace(":path", "") for path in served} - hidden == set(_DOCUMENT["paths"])
             transport = httpx.ASGITransport(app=create_app(router.service), client=("127.0.0.1", 1))
             async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
@@ -131,6 +163,9 @@ async def test_the_routers_own_http_fits(endpoint: Endpoint) -> None:
                     ("post", "/v1/deliveries/{id}/replay", None),
                     ("get", "/v1/recordings/{name}", None),
                     ("delete", "/v1/calls/{id}", None),
+                    ("get", "/login", None),
+                    ("post", "/login", {"token": "wrong"}),
+                    ("post", "/logout", None),
                 ]
                 wrong, statuses = [], []
                 for method, path, body in asked:
@@ -139,4 +174,4 @@ async def test_the_routers_own_http_fits(endpoint: Endpoint) -> None:
                     statuses.append(reply.status_code)
                     wrong += _answered(method, path, reply)
     assert wrong == []
-    assert statuses == [200, 200, 200, 200, 200, 202, 422, 201, 422, 200, 202, 202, 404, 204]
+    assert statuses == [200, 200, 200, 200, 200, 202, 422, 201, 422, 200, 422, 202, 404, 204, 200, 401, 303]

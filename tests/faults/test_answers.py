@@ -18,7 +18,7 @@ from hookrouter.facts import CallFinished, FallbackTaken
 
 Measured = Callable[[int, str], None]
 FALLBACK = 'fallback = { actions = [{ action = "hangup" }] }'
-RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
+RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, *range(520, 528), 530}
 GOOD = 1000
 HOSTILE = {
     "1 GB": wire.endless(),

@@ -18,7 +18,7 @@ from rig.router import Router, route
 from rig.wire import endpoints as wire
 
 from hookrouter.facts import CallFinished, DeliveryAttempted, DeliveryFinished, FallbackTaken, LateAnswer
-from hookrouter.http import LATE_SECONDS
+from hookrouter.http.client import LATE_SECONDS
 
 Measured = Callable[[int, str], None]
 FALLBACK = 'fallback = { actions = [{ action = "hangup" }] }'

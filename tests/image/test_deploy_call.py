@@ -17,6 +17,7 @@ from rig.process import RouterProcess
 
 ROOT = Path(__file__).parents[2]
 SECRET = "whsec_b25seSBmb3IgdHJ5aW5nIHRoaW5ncyE="
+TOKEN = "0123456789abcdef"
 FAR_END = "\n[callers]\nexten => wait,1,Answer()\n same => n,Wait(60)\n"
 pytestmark = pytest.mark.asterisk
 
@@ -64,7 +65,7 @@ def asterisk(router: RouterProcess) -> Iterator[lab.Asterisk]:
 
 async def _calls(router: RouterProcess, wanted: Callable[[list[dict[str, Any]]], bool]) -> None:
     """Waits until the live calls are as `wanted`."""
-    headers = {"authorization": "Bearer try-it"}
+    headers = {"authorization": f"Bearer {TOKEN}"}
     found: list[dict[str, Any]] = []
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{router.port}", headers=headers, trust_env=False) as client:
         try:
@@ -82,12 +83,12 @@ def _gathers(call: dict[str, Any]) -> bool:
 
 async def test_a_call_and_a_restart(asterisk: lab.Asterisk, router: RouterProcess) -> None:
     """The sample answers a call; one that comes while the router is away waits for it."""
-    router.start(HOOKROUTER_SECRET=SECRET)
+    router.start(HOOKROUTER_SECRET=SECRET, HOOKROUTER_TOKEN=TOKEN)
     await router.ready()
     asterisk.cli("channel originate Local/1000@from-phones extension wait@callers")
     await _calls(router, lambda calls: len(calls) == 1 and _gathers(calls[0]))
     assert router.terminate() == 0
     asterisk.cli("channel originate Local/1000@from-phones extension wait@callers")
-    router.start(HOOKROUTER_SECRET=SECRET)
+    router.start(HOOKROUTER_SECRET=SECRET, HOOKROUTER_TOKEN=TOKEN)
     await router.ready()
     await _calls(router, lambda calls: len(calls) == 2 and any(map(_gathers, calls)))

@@ -1,12 +1,17 @@
 """A private, real Asterisk for tests: its own folder, ports and dialplan, started in a second and killed without mercy.
 
+Phones: an address (`PJSIP/far/sip:…`); `alice` and `bob` register; `info` and `inband` press keys in those ways; `sealed`
+speaks SRTP, as caller and as callee (`PJSIP/sealed/sip:…`).
+
 Rules: several run at once from one installation. An `asterisk` on the machine is used if there is one; else a chroot with
 Debian testing's package, made once by `python tests/lab/asterisk.py setup` (root, apt's own mirror).
 
 The dialplan (the simulator knows the same one):
 - context `in`: `call-APP` → Stasis(APP, arguments from the inherited variable ARGS); a call that comes back or is refused
   goes on: UserEvent(went-on), Answer, Wait(30), Hangup. Digits → Stasis(hookrouter). `app-APP` over SIP the same.
-  `ours-APP-PORT` over SIP: the app, then the phone at that port; `direct-PORT`: the phone without the app.
+  `ours-APP-PORT` over SIP: the app, then the phone at that port; `direct-PORT`: the phone without the app; `queue-PORT`:
+  Asterisk's own queue, whose agent is that phone; `pickup`, `grab-NAME` and `*8`: what rings is answered here;
+  `loose-APP`: the app, by a pattern that fits the extension `h`, too.
 - context `callers`, the far ends: wait, echo, busy, congestion, ring, answer-hangup, dtmf-DIGITS, late-SECONDS, talk.
 - context `subs`: subroutines for the verb `dialplan`.
 """
@@ -14,6 +19,7 @@ The dialplan (the simulator knows the same one):
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import secrets
@@ -25,6 +31,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import wave
 from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,7 +79,11 @@ class Asterisk:
     listen: dict[str, str] = field(default_factory=dict)
     session_limit: int = 100
     extra_ari: str = ""
+    files: dict[str, str] = field(default_factory=dict)  # name → text, beside the configuration
+    tls_port: int = 0  # of HTTPS, with the files `server.pem` and `server.key`
+    client_tls: str = "tls_enabled=no"  # of `listen`; `{etc}` is where `files` are
     media_clients: dict[str, str] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()  # more than the lab's
 
     def __post_init__(self) -> None:
         root = installed()
@@ -108,8 +119,7 @@ class Asterisk:
 
     def start(self, timeout: float = 30.0) -> Asterisk:
         """Returns when the REST interface answers. Raises RuntimeError with the end of the log."""
-        if not self.folder.exists():
-            self._write()
+        self.prepare()
         command = ["asterisk", "-C", f"{self.inside}/etc/asterisk.conf", "-f", "-n"]
         root = str(self.root)
         output = open(self.folder / "out", "wb")  # noqa: SIM115
@@ -130,7 +140,7 @@ class Asterisk:
 
     def answers(self) -> bool:
         """Whether ARI is up; also the SIP side, which comes up a little later or earlier."""
-        token = b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        token = b64encode(f"{self.username}:{self.password}".encode()).decode()
         request = urllib.request.Request(f"{self.url}/ari/asterisk/ping", headers={"authorization": f"Basic {token}"})
         try:
             with urllib.request.urlopen(request, timeout=1) as reply:
@@ -176,8 +186,16 @@ class Asterisk:
 
     # ---- configuration ----
 
+    @property
+    def etc(self) -> Path:
+        return self.folder / "etc"
+
+    def prepare(self) -> None:
+        """Writes its configuration, once; starts nothing."""
+        if not self.folder.exists():
+            self._write()
+
     def _write(self) -> None:
-        etc = self.folder / "etc"
         for name in ("etc", "run", "spool/recording", "spool/tmp", "spool/outgoing", "log", "db", "keys"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         data = "/usr/share/asterisk" if (self.root / "usr/share/asterisk").exists() else "/var/lib/asterisk"
@@ -198,7 +216,8 @@ astlogdir => {self.inside}/log
 verbose = 1
 maxfiles = 20000
 """,
-            "modules.conf": "[modules]\nautoload=yes\n" + "".join(f"noload = {name}.so\n" for name in _NOLOAD),
+            "modules.conf": "[modules]\nautoload=yes\n"
+            + "".join(f"noload = {name}.so\n" for name in _NOLOAD if name not in self.modules),
             "logger.conf": "[logfiles]\nmessages => notice,warning,error\nconsole => notice,warning,error\n",
             "http.conf": f"""
 [general]
@@ -207,13 +226,14 @@ bindaddr=127.0.0.1
 bindport={self.http_port}
 sessionlimit={self.session_limit}
 session_keep_alive=15000
+{self._https()}
 """,
             "ari.conf": self._ari(),
             "websocket_client.conf": self._clients(),
             "rtp.conf": f"[general]\nrtpstart={self.rtp_start + 5000}\nrtpend={self.rtp_start + 9000}\nicesupport=no\nstrictrtp=no\n",
             "pjsip.conf": self._pjsip(),
             "extensions.conf": (HERE / "extensions.conf").read_text(),
-            "musiconhold.conf": "[default]\nmode=files\ndirectory=moh\n",
+            "musiconhold.conf": f"[default]\nmode=files\ndirectory=moh\n[tune]\nmode=files\ndirectory={self.inside}/tune\n",
             "indications.conf": (
                 "[general]\ncountry=us\n[us]\ndescription=us\nringcadence=2000,4000\ndial=350+440\n"
                 "busy=480+620/500,0/500\nring=440+480/2000,0/4000\ncongestion=480+620/250,0/250\n"
@@ -223,7 +243,7 @@ session_keep_alive=15000
             "cel.conf": "[general]\nenable=no\n",
             "features.conf": "[general]\n",
             "udptl.conf": "[general]\n",
-            "queues.conf": "[general]\n",
+            "queues.conf": "[general]\n[lab]\nstrategy=ringall\n",
             "confbridge.conf": "[general]\n[default_user]\ntype=user\n[default_bridge]\ntype=bridge\n",
             "acl.conf": "",
             "ccss.conf": "[general]\n",
@@ -231,8 +251,17 @@ session_keep_alive=15000
             "sorcery.conf": "[res_pjsip]\n",
             "voicemail.conf": "[general]\n[default]\n",
         }
-        for name, text in files.items():
-            (etc / name).write_text(text)
+        self._tune()
+        for name, text in (files | self.files).items():
+            (self.etc / name).write_text(text)
+
+    def _tune(self) -> None:
+        """Music that can be told from all else: the class `tune`, 620 Hz."""
+        (self.folder / "tune").mkdir()
+        with wave.open(str(self.folder / "tune/620.wav"), "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            samples = (int(8000 * math.sin(2 * math.pi * 620 * i / 8000)) for i in range(8000))
+            file.writeframes(b"".join(value.to_bytes(2, "little", signed=True) for value in samples))
 
     def _modules(self) -> str:
         for path in ("usr/lib/x86_64-linux-gnu/asterisk/modules", "usr/lib/asterisk/modules", "usr/lib64/asterisk/modules"):
@@ -240,6 +269,12 @@ session_keep_alive=15000
                 return f"/{path}"
         found = next((self.root / "usr/lib").glob("*/asterisk/modules"), None)
         return f"/{found.relative_to(self.root)}" if found else "/usr/lib/asterisk/modules"
+
+    def _https(self) -> str:
+        if not self.tls_port:
+            return ""
+        files = f"tlscertfile={self.inside}/etc/server.pem\ntlsprivatekey={self.inside}/etc/server.key"
+        return f"tlsenable=yes\ntlsbindaddr=127.0.0.1:{self.tls_port}\n{files}"
 
     def _ari(self) -> str:
         text = f"""
@@ -277,8 +312,8 @@ password={PASSWORD}
 connection_type=persistent
 connection_timeout=1000
 reconnect_interval=300
-reconnect_attempts=2000000000
-tls_enabled=no
+reconnect_attempts=10
+{self.client_tls.format(etc=f"{self.inside}/etc")}
 """
         for name, url in self.media_clients.items():
             text += f"""
@@ -298,12 +333,13 @@ tls_enabled=no
         endpoint = """
 type=endpoint
 disallow=all
-allow=ulaw
+allow=ulaw,alaw
 direct_media=no
 media_address=127.0.0.1
 rtp_symmetric=yes
 dtmf_mode=rfc4733
 allow_transfer=yes
+pickup_group=1
 send_rpid=yes
 trust_id_inbound=yes
 """
@@ -324,7 +360,24 @@ context=in
 identify_by=ip
 [far]{endpoint}
 context=in
+call_group=1
 [far-auth]{endpoint}
+context=in
+[sealed]{endpoint}
+context=in
+media_encryption=sdes
+""" + "".join(f"""
+[{name}]{endpoint}
+context=in
+call_group=1
+aors={name}
+[{name}]
+type=aor
+max_contacts=5
+""" for name in ("alice", "bob")) + f"""
+[info]{endpoint.replace("rfc4733", "info")}
+context=in
+[inband]{endpoint.replace("rfc4733", "inband")}
 context=in
 """
 

@@ -1,123 +1,24 @@
 """A small SIP phone for tests: places and takes calls over UDP, hears and sends RTP, knows when it heard what.
 
-Enough of RFC 3261, 3264, 3550 and 4733 for a test on loopback: one transport, no authentication, PCMU and
-telephone-event, INVITE, ACK, BYE, CANCEL, REFER and their answers.
+Enough of RFC 3261, 3264, 3515, 3550, 3891 and 4733 for a test on loopback: one transport, no authentication, PCMU (PCMA is
+understood) and telephone-event, INVITE and re-INVITE (hold, codecs), 302, ACK, BYE, CANCEL, REGISTER, REFER (with Replaces),
+INFO, MESSAGE and their answers.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import re
-import struct
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
-_BIAS, _CLIP = 0x84, 32635
-EVENTS = "0123456789*#ABCD"
+from lab.rtp import Rtp
+from lab.sip import parse, tag_of, take_media
+from lab.srtp import SUITE, Srtp
 
-
-def ulaw(sample: int) -> int:
-    """One 16-bit sample as G.711 µ-law."""
-    sign = 0x80 if sample < 0 else 0
-    sample = min(abs(sample), _CLIP) + _BIAS
-    exponent = max(0, sample.bit_length() - 8)
-    return ~(sign | (exponent << 4) | ((sample >> (exponent + 3)) & 0x0F)) & 0xFF
-
-
-def linear(code: int) -> int:
-    code = ~code & 0xFF
-    sample = (((code & 0x0F) << 3) + _BIAS) << ((code & 0x70) >> 4)
-    return _BIAS - sample if code & 0x80 else sample - _BIAS
-
-
-class Rtp(asyncio.DatagramProtocol):
-    """One media socket. `packets`: (arrival in monotonic seconds, payload type, payload)."""
-
-    def __init__(self) -> None:
-        self.packets: list[tuple[float, int, bytes]] = []
-        self.digits = ""
-        self._last_event: bytes = b""
-        self.changed = asyncio.Event()
-        self.sequence = random.randrange(1000)
-        self.timestamp = random.randrange(1000) * 160
-        self.ssrc = random.getrandbits(32)
-        self.remote: tuple[str, int] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport: Any = transport
-
-    def datagram_received(self, data: bytes, address: Any) -> None:
-        if len(data) < 12:
-            return
-        kind, payload = data[1] & 0x7F, data[12:]
-        if kind == 101:
-            stamp = data[4:8]
-            if payload[1] & 0x80 and stamp != self._last_event:
-                self._last_event = stamp
-                self.digits += EVENTS[payload[0]]
-        self.packets.append((time.monotonic(), kind, payload))
-        self.changed.set()
-
-    @property
-    def sound(self) -> list[tuple[float, bytes]]:
-        """Packets that are not silence."""
-        return [(at, payload) for at, kind, payload in self.packets if kind == 0 and loud(payload)]
-
-    @property
-    def span(self) -> float:
-        """Seconds from the first to the last packet."""
-        times = [at for at, kind, _ in self.packets if kind == 0]
-        return times[-1] - times[0] + 0.02 if times else 0.0
-
-    def send(self, payload: bytes, kind: int = 0, *, marker: bool = False, advance: int = 160) -> None:
-        head = struct.pack("!BBHII", 0x80, kind | (0x80 if marker else 0), self.sequence & 0xFFFF,
-                           self.timestamp & 0xFFFFFFFF, self.ssrc)  # fmt: skip
-        self.sequence += 1
-        self.timestamp += advance
-        if self.remote:
-            self.transport.sendto(head + payload, self.remote)
-
-    async def tone(self, hertz: float, seconds: float) -> None:
-        """Sends a sine in real time."""
-        phase = 0
-        for _ in range(int(seconds * 50)):
-            samples = (int(8000 * math.sin(2 * math.pi * hertz * (phase + i) / 8000)) for i in range(160))
-            self.send(bytes(map(ulaw, samples)))
-            phase += 160
-            await asyncio.sleep(0.02)
-
-    async def press(self, digits: str, seconds: float = 0.1) -> None:
-        """RFC 4733 events, in real time."""
-        for digit in digits:
-            event, stamp = EVENTS.index(digit), self.timestamp
-            count = int(seconds * 50)
-            for index in range(count + 3):
-                duration = min(index + 1, count) * 160
-                end = 0x80 if index >= count else 0
-                self.timestamp = stamp
-                self.send(struct.pack("!BBH", event, end | 10, duration), 101, marker=index == 0, advance=0)
-                if index < count:
-                    await asyncio.sleep(0.02)
-            self.timestamp = stamp + count * 160 + 800
-            await asyncio.sleep(0.1)
-
-
-def loud(payload: bytes, level: int = 200) -> bool:
-    return bool(payload) and max(abs(linear(code)) for code in payload) > level
-
-
-def power(payload: bytes, hertz: float) -> float:
-    """How much of a frequency is in µ-law audio, 0 to 1 (Goertzel)."""
-    samples = [linear(code) for code in payload]
-    coefficient = 2 * math.cos(2 * math.pi * hertz / 8000)
-    one = two = 0.0
-    for sample in samples:
-        one, two = sample + coefficient * one - two, one
-    energy = sum(sample * sample for sample in samples) or 1.0
-    return (one * one + two * two - coefficient * one * two) / (energy * len(samples) / 2)
+_CODECS = {"0": "PCMU", "8": "PCMA"}
 
 
 @dataclass
@@ -140,6 +41,14 @@ class Call:
     progress: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     incoming: dict[str, Any] | None = None
+    up: bool = False
+    acknowledged: bool = False  # the answer of a call that came in
+    direction: str = "sendrecv"
+    codecs: str = "0"
+    sdp_version: int = 0
+    reinvited: list[int] = field(default_factory=list)
+    video: Rtp | None = None
+    heard_direction: str = ""  # what the far side's last SDP says
 
     async def until(self, condition: Any, timeout: float = 10.0) -> None:
         async with asyncio.timeout(timeout):
@@ -172,7 +81,7 @@ class Call:
         """A call that came in."""
         assert self.incoming is not None
         self.ua.respond(self.incoming, 200, "OK", self)
-        self.status = 200
+        self.status, self.up = 200, True
 
     def ring(self) -> None:
         assert self.incoming is not None
@@ -183,9 +92,44 @@ class Call:
         self.ua.respond(self.incoming, status, reason, self, body=False)
         self.finish()
 
-    def refer_to(self, target: str) -> None:
-        """Asks the far side to call somebody else: a phone's transfer key. What it says of it: `progress`."""
+    def redirect(self, target: str) -> None:
+        """A call that came in is sent elsewhere: 302."""
+        assert self.incoming is not None
+        self.ua.respond(self.incoming, 302, "Moved Temporarily", self, body=False, contact=target)
+        self.finish()
+
+    def refer_to(self, target: str, replaces: Call | None = None) -> None:
+        """Asks the far side to call somebody else: a phone's transfer key. What it says of it: `progress`.
+
+        `replaces`: attended, to whom that other call of this phone talks.
+        """
+        if replaces is not None:
+            tags = f"%3Bto-tag%3D{tag_of(replaces.remote)}%3Bfrom-tag%3D{tag_of(replaces.local)}"
+            target += f"?Replaces={replaces.id}{tags}"
         self.ua.request(self, "REFER", extra=f"Refer-To: <{target}>\r\nReferred-By: <sip:ua@127.0.0.1>\r\n")
+
+    def reinvite(self, *, direction: str = "sendrecv", codecs: str = "0") -> None:
+        """Hold (`sendonly`, `inactive`), resume, or another codec (`8`: PCMA). What came of it: `reinvited`."""
+        self.direction, self.codecs = direction, codecs
+        self.ua.request(self, "INVITE", body=self.ua.sdp(self))
+
+    def notify(self, status: int, reason: str, *, state: str = "") -> None:
+        """What came of the call that the far side's REFER asked for."""
+        state = state or ("terminated;reason=noresource" if status >= 200 else "active;expires=60")
+        head = f"Event: refer\r\nSubscription-State: {state}\r\n"
+        self.ua.request(self, "NOTIFY", body=f"SIP/2.0 {status} {reason}\r\n", kind="message/sipfrag", extra=head)
+
+    async def follow(self) -> Call:
+        """Calls whom the far side's REFER, or its 302, names, and tells it how that goes."""
+        await self.until(lambda: self.refer, 5)
+        return await self.ua.invite(re.sub(r"^.*sip:|@.*$", "", self.refer))
+
+    async def press_info(self, digits: str) -> None:
+        """Keys as SIP INFO."""
+        for digit in digits:
+            body = f"Signal={digit}\r\nDuration=100\r\n"
+            self.ua.request(self, "INFO", body=body, kind="application/dtmf-relay")
+            await asyncio.sleep(0.05)
 
     def finish(self) -> None:
         if self.ended_at is None:
@@ -196,13 +140,17 @@ class Call:
 class UA(asyncio.DatagramProtocol):
     """A phone at a free port. `async with UA(server_port) as ua: call = await ua.invite("1000")`."""
 
-    def __init__(self, server_port: int, name: str = "ua") -> None:
+    def __init__(self, server_port: int, name: str = "ua", *, video: bool = False, sealed: bool = False) -> None:
+        self.video = video  # VP8, beside the sound
+        self.sealed = sealed  # SRTP, with the keys in the SDP
         self.server = ("127.0.0.1", server_port)
         self.name = name
         self.calls: dict[str, Call] = {}
         self.waiting: asyncio.Queue[Call] = asyncio.Queue()
         self.messages: asyncio.Queue[str] = asyncio.Queue()
         self._media: list[asyncio.DatagramTransport] = []
+        self.registered = asyncio.Event()
+        self.answered: asyncio.Queue[int] = asyncio.Queue()  # how its text messages were answered
         self._tasks: set[asyncio.Future[None]] = set()
 
     async def __aenter__(self) -> UA:
@@ -222,39 +170,65 @@ class UA(asyncio.DatagramProtocol):
         """As Asterisk dials it: `PJSIP/far/` + this."""
         return f"sip:{self.name}@127.0.0.1:{self.port}"
 
+    def at(self, extension: str) -> str:
+        """An extension of the PBX, as a transfer key dials it."""
+        return f"sip:{extension}@127.0.0.1:{self.server[1]}"
+
     async def _rtp(self) -> Rtp:
         loop = asyncio.get_running_loop()
         transport, rtp = await loop.create_datagram_endpoint(Rtp, local_addr=("127.0.0.1", 0))
         self._media.append(transport)
+        if self.sealed:
+            rtp.sealed = (Srtp(), None)
         return rtp
 
-    def _sdp(self, rtp: Rtp) -> str:
-        port = rtp.transport.get_extra_info("sockname")[1]
+    def sdp(self, call: Call) -> str:
+        port = call.rtp.transport.get_extra_info("sockname")[1]
+        call.sdp_version += 1
+        picture = ""
+        if call.video is not None:
+            at = call.video.transport.get_extra_info("sockname")[1]
+            picture = f"m=video {at} RTP/AVP 100\r\na=rtpmap:100 VP8/90000\r\na=sendrecv\r\n"
+        crypto = f"a=crypto:1 {SUITE} inline:{call.rtp.sealed[0].inline}\r\n" if call.rtp.sealed else ""
+        kind = "SAVP" if call.rtp.sealed else "AVP"
+        maps = "".join(f"a=rtpmap:{codec} {_CODECS[codec]}/8000\r\n" for codec in call.codecs.split())
         return (
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-            f"m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
-            "a=fmtp:101 0-15\r\na=sendrecv\r\n"
+            f"v=0\r\no=- 1 {call.sdp_version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+            f"m=audio {port} RTP/{kind} {call.codecs} 101\r\n{crypto}{maps}a=rtpmap:101 telephone-event/8000\r\n"
+            f"a=fmtp:101 0-15\r\na={call.direction}\r\n{picture}"
         )
+
+    async def register(self, seconds: int = 600) -> UA:
+        """As `name`, beside other phones that are: `PJSIP/name` reaches all of them. 0 seconds: not any more."""
+        self.registered.clear()
+        self._out_of_call("REGISTER", f"sip:127.0.0.1:{self.server[1]}", f"sip:{self.name}@127.0.0.1", self.name,
+                          extra=f"Contact: <{self.address}>\r\nExpires: {seconds}\r\n")  # fmt: skip
+        async with asyncio.timeout(5):
+            await self.registered.wait()
+        return self
 
     async def invite(self, extension: str, caller: str = "1001") -> Call:
         tag, id = f"{random.getrandbits(32):x}", f"{random.getrandbits(64):x}"
         target = f"sip:{extension}@127.0.0.1:{self.server[1]}"
         call = Call(self, id, f'"{caller}" <sip:{caller}@127.0.0.1>;tag={tag}', f"<{target}>", target, await self._rtp())
+        call.video = await self._rtp() if self.video else None
         self.calls[id] = call
         call.branch = f"z9hG4bK{random.getrandbits(48):x}"
-        self.request(call, "INVITE", body=self._sdp(call.rtp), branch=call.branch)
+        self.request(call, "INVITE", body=self.sdp(call), branch=call.branch)
         return call
 
     def message(self, text: str, to: str = "pbx", caller: str = "1001") -> None:
         """Sends a text message, out of any call."""
+        self._out_of_call("MESSAGE", self.at(to), self.at(to), caller, extra="Content-Type: text/plain\r\n", body=text)
+
+    def _out_of_call(self, method: str, target: str, to: str, caller: str, *, extra: str, body: str = "") -> None:
         branch, tag, id = (f"{random.getrandbits(48):x}" for _ in range(3))
-        target = f"sip:{to}@127.0.0.1:{self.server[1]}"
         head = (
-            f"MESSAGE {target} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{self.port};branch=z9hG4bK{branch}\r\n"
-            f"From: <sip:{caller}@127.0.0.1>;tag={tag}\r\nTo: <{target}>\r\nCall-ID: {id}\r\nCSeq: 1 MESSAGE\r\n"
-            f"Max-Forwards: 70\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n\r\n"
+            f"{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{self.port};branch=z9hG4bK{branch}\r\n"
+            f"From: <sip:{caller}@127.0.0.1>;tag={tag}\r\nTo: <{to}>\r\nCall-ID: {id}\r\nCSeq: 1 {method}\r\n"
+            f"Max-Forwards: 70\r\n{extra}Content-Length: {len(body)}\r\n\r\n"
         )
-        self.transport.sendto(f"{head}{text}".encode(), self.server)
+        self.transport.sendto(f"{head}{body}".encode(), self.server)
 
     async def incoming(self, timeout: float = 10.0) -> Call:
         """The next call to this phone; it is not answered yet."""
@@ -262,7 +236,7 @@ class UA(asyncio.DatagramProtocol):
             return await self.waiting.get()
 
     def request(self, call: Call, method: str, *, body: str = "", branch: str = "", cseq: int = 0, extra: str = "",
-                to_tag: bool = True) -> None:  # fmt: skip
+                to_tag: bool = True, kind: str = "application/sdp") -> None:  # fmt: skip
         if not cseq:
             call.cseq += 1
             cseq = call.cseq
@@ -276,24 +250,24 @@ class UA(asyncio.DatagramProtocol):
             f"Contact: <{self.address}>\r\nMax-Forwards: 70\r\n{extra}"
         )
         if body:
-            text += "Content-Type: application/sdp\r\n"
+            text += f"Content-Type: {kind}\r\n"
         self.transport.sendto(f"{text}Content-Length: {len(body)}\r\n\r\n{body}".encode(), self.server)
 
     def respond(self, message: dict[str, Any], status: int, reason: str, call: Call | None = None, *,
-                body: bool = True) -> None:  # fmt: skip
+                body: bool = True, contact: str = "") -> None:  # fmt: skip
         headers = message["headers"]
         to = headers["to"]
         if call is not None and ";tag=" not in to:
             to = call.local
-        sdp = self._sdp(call.rtp) if call is not None and body and message["method"] == "INVITE" else ""
+        sdp = self.sdp(call) if call is not None and body and message["method"] == "INVITE" else ""
         text = f"SIP/2.0 {status} {reason}\r\n" + "".join(f"Via: {via}\r\n" for via in message["vias"])
         text += "".join(f"Record-Route: {route}\r\n" for route in message["routes"])
         text += f"From: {headers['from']}\r\nTo: {to}\r\nCall-ID: {headers['call-id']}\r\nCSeq: {headers['cseq']}\r\n"
-        text += f"Contact: <{self.address}>\r\n" + ("Content-Type: application/sdp\r\n" if sdp else "")
+        text += f"Contact: <{contact or self.address}>\r\n" + ("Content-Type: application/sdp\r\n" if sdp else "")
         self.transport.sendto(f"{text}Content-Length: {len(sdp)}\r\n\r\n{sdp}".encode(), self.server)
 
     def datagram_received(self, data: bytes, address: Any) -> None:
-        message = _parse(data)
+        message = parse(data)
         if message is None:
             return
         call = self.calls.get(message["headers"].get("call-id", ""))
@@ -303,15 +277,25 @@ class UA(asyncio.DatagramProtocol):
             task.add_done_callback(self._tasks.discard)
         elif call is not None:
             self._response(message, call)
+        elif message["headers"]["cseq"].endswith("MESSAGE"):
+            self.answered.put_nowait(message["status"])
+        elif message["status"] == 200:
+            self.registered.set()
 
     def _response(self, message: dict[str, Any], call: Call) -> None:
         headers = message["headers"]
         if not headers["cseq"].endswith("INVITE"):
             return
+        if call.up:
+            self._reinvited(message, call)
+            return
         call.status = message["status"]
+        if 300 <= call.status < 400:
+            call.refer = headers.get("contact", "")
         call.statuses.append(call.status)
         call.remote = headers["to"]
-        _remote_media(message, call)
+        call.up = 200 <= call.status < 300
+        take_media(message, call)
         if call.status >= 200:
             number = int(headers["cseq"].split()[0])
             if call.status < 300 and "contact" in headers:
@@ -321,25 +305,36 @@ class UA(asyncio.DatagramProtocol):
                 call.finish()
         call.changed.set()
 
+    def _reinvited(self, message: dict[str, Any], call: Call) -> None:
+        if message["status"] >= 200:
+            take_media(message, call)
+            call.reinvited.append(message["status"])
+            self.request(call, "ACK", cseq=int(message["headers"]["cseq"].split()[0]))
+            call.changed.set()
+
     async def _request(self, message: dict[str, Any], call: Call | None) -> None:
         method, headers = message["method"], message["headers"]
         if method == "INVITE" and call is None:
             tag = f"{random.getrandbits(32):x}"
             call = Call(self, headers["call-id"], f"{headers['to']};tag={tag}", headers["from"],
                         re.sub(r"^.*<|>.*$", "", headers.get("contact", "")), await self._rtp())  # fmt: skip
+            call.video = await self._rtp() if self.video and "m=video" in message["body"] else None
             call.incoming = message
             call.invite = message["text"]
-            _remote_media(message, call)
+            take_media(message, call)
             self.calls[call.id] = call
             self.respond(message, 100, "Trying", body=False)
             self.waiting.put_nowait(call)
         elif method == "INVITE" and call is not None:
-            _remote_media(message, call)
+            take_media(message, call)
             self.respond(message, 200, "OK", call)
         elif method == "ACK":
-            return
+            if call is not None:
+                call.acknowledged = True
+                call.changed.set()
         else:
-            self.respond(message, 200, "OK", call, body=False)
+            accepted = (202, "Accepted") if method == "REFER" else (200, "OK")
+            self.respond(message, *accepted, call, body=False)
             if method == "MESSAGE":
                 self.messages.put_nowait(message["body"])
             elif call is not None and method == "BYE":
@@ -353,35 +348,3 @@ class UA(asyncio.DatagramProtocol):
             elif call is not None and method == "REFER":
                 call.refer = headers.get("refer-to", "")
                 call.changed.set()
-
-
-def _parse(data: bytes) -> dict[str, Any] | None:
-    head, _, body = data.decode("utf-8", "replace").partition("\r\n\r\n")
-    first, *lines = head.split("\r\n")
-    if not first.strip():
-        return None
-    headers: dict[str, str] = {}
-    vias, routes = [], []
-    for line in lines:
-        name, _, value = line.partition(":")
-        name = {"v": "via", "f": "from", "t": "to", "i": "call-id", "m": "contact", "r": "refer-to"}.get(
-            name.lower().strip(), name.lower().strip()
-        )
-        if name == "via":
-            vias.append(value.strip())
-        elif name == "record-route":
-            routes.append(value.strip())
-        headers[name] = value.strip()
-    words = first.split(" ", 2)
-    response = words[0].startswith("SIP/")
-    return {
-        "method": "" if response else words[0], "status": int(words[1]) if response else 0, "headers": headers,
-        "vias": vias, "routes": routes, "body": body, "text": head,
-    }  # fmt: skip
-
-
-def _remote_media(message: dict[str, Any], call: Call) -> None:
-    found = re.search(r"m=audio (\d+)", message["body"])
-    if found:
-        host = re.search(r"c=IN IP4 (\S+)", message["body"])
-        call.rtp.remote = (host[1] if host else "127.0.0.1", int(found[1]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from hookrouter.ari.events import event_id
@@ -19,7 +19,14 @@ _MAKES = {"play", "record", "snoop", "create", "externalMedia"}
 _CREATES = ("playbackId", "channelId", "snoopId", "name")  # a bridge of the same id is the same bridge
 
 
-def asked(proxy: Proxy, *, reads: bool = False) -> list[tuple[Seen, str, str, dict[str, str]]]:
+class Passed(Protocol):
+    """What has passed on the way to an Asterisk: by one proxy, or by those of several routers."""
+
+    @property
+    def seen(self) -> list[Seen]: ...
+
+
+def asked(proxy: Passed, *, reads: bool = False) -> list[tuple[Seen, str, str, dict[str, str]]]:
     """Every request that passed: (seen, method, path, parameters)."""
     found = []
     for seen in proxy.seen:
@@ -62,7 +69,7 @@ def changed_bodies(received: Iterable[Delivery]) -> list[str]:
     return [f"{id} has {len(raws)} bodies" for (_, id), raws in bodies.items() if len(raws) > 1]
 
 
-def twice(proxy: Proxy) -> list[str]:
+def twice(proxy: Passed) -> list[str]:
     """Law 2: requests that make something under an id of ours, and passed more than once for the same id."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for _, method, path, params in asked(proxy):

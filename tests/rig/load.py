@@ -11,9 +11,8 @@ from typing import Any
 import aiohttp
 
 from rig.endpoint import Delivery, Endpoint
-from rig.ledger import changed_bodies, incomplete, twice
+from rig.ledger import Passed, changed_bodies, incomplete, twice
 from rig.pbx import Caller, Pbx
-from rig.proxy import Proxy
 
 EVENTS = '["StasisStart", "StasisEnd", "PlayCompleted", "DigitsCollected", "RecordingCompleted", "BridgeCompleted", "CallEnded"]'
 KINDS = ("prompts", "gather", "record", "bridge")
@@ -112,7 +111,7 @@ class Load:
         await self.pbx.gone(*self.calls, *[caller.far for caller in self.callers])
         await asyncio.gather(*self.tasks)
 
-    def check(self, proxy: Proxy | None = None) -> int:
+    def check(self, proxy: Passed | None = None) -> int:
         """The laws; returns how many prompts were not played as nobody could say whether they had been.
 
         Not among them is the prompt of a gather, which digits typed ahead make needless, nor what a failed program left out.

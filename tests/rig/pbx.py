@@ -104,6 +104,12 @@ class Pbx:
                         return str(bridge["id"])
                 await asyncio.sleep(0.01)
 
+    async def recorded(self, name: str, timeout: float = 5.0) -> None:
+        """Waits until a recording of this name runs."""
+        async with asyncio.timeout(timeout):
+            while (await self.ari("GET", f"recordings/live/{name}"))[0] != 200:
+                await asyncio.sleep(0.01)
+
     async def ringing(self, *ids: str, timeout: float = 5.0) -> None:
         """Waits until all of these channels ring."""
         async with asyncio.timeout(timeout):

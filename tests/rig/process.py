@@ -37,7 +37,8 @@ class RouterProcess:
         self.config = folder / "routes.toml"
         self.config.write_text(
             f'[asterisk.main]\n{place}\nusername = "hookrouter"\npassword = "hookrouter"\napps = ["{app}"]\n'
-            f'mode = "{mode}"\n{more}\n[server]\nlisten = "127.0.0.1:{self.port}"\n{routes}'
+            f'mode = "{mode}"\n{more}\n[server]\nlisten = "127.0.0.1:{self.port}"\n'
+            f'[policy]\nendpoints = ["*", "Local/*"]\n{routes}'
         )
         self.store = store or f"sqlite:///{folder}/state.db"
         self.process: subprocess.Popen[bytes] | None = None
@@ -73,6 +74,11 @@ class RouterProcess:
 
     async def get(self, path: str) -> Any:
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{self.port}{path}") as reply:
+            return await reply.json()
+
+    async def post(self, path: str, body: Any) -> Any:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        async with aiohttp.ClientSession() as session, session.post(url, json=body) as reply:
             return await reply.json()
 
     async def metric(self, name: str) -> float:

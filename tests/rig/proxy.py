@@ -11,7 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Fate = Literal["pass", "drop", "cut"]
@@ -20,12 +20,17 @@ Mode = Literal["pass", "refuse", "frozen"]
 
 @dataclass
 class Seen:
-    """One message: an event, a RESTRequest or a RESTResponse on a WebSocket; or an HTTP request (`type` "HTTP")."""
+    """One message: an event, a RESTRequest or a RESTResponse on a WebSocket; or an HTTP request (`type` "HTTP").
+
+    `status` and `answered` of a request by HTTP: that of its reply, and when that came; 0: none has.
+    """
 
     at: float
     type: str
     raw: bytes
     body: dict[str, Any]
+    status: int = 0
+    answered: float = 0.0
 
 
 @dataclass(eq=False)
@@ -35,6 +40,7 @@ class _Pipe:
     source: asyncio.StreamReader
     sink: asyncio.StreamWriter
     forward: bool  # from who connected to the target
+    unanswered: list[Seen] = field(default_factory=list)  # requests by HTTP
 
 
 class Proxy:
@@ -179,7 +185,10 @@ class Proxy:
                 method, target, _ = head.split(b"\r\n")[0].decode().split(" ")
                 about = {"type": "HTTP", "method": method, "uri": target.removeprefix("/ari/"), "message_body": body.decode()}
                 upgrade = b"upgrade: websocket" in lower
-                fate = "pass" if upgrade else await self._note(Seen(time.monotonic(), "HTTP", head + body, about))
+                asked = Seen(time.monotonic(), "HTTP", head + body, about)
+                if not upgrade:
+                    back.unanswered.append(asked)
+                fate = "pass" if upgrade else await self._note(asked)
                 self._http_reply = fate
                 await self._send(there, head + body)
                 if upgrade:
@@ -197,6 +206,9 @@ class Proxy:
                 return
             data = first
             while data:
+                if data.startswith(b"HTTP/1.1 ") and pipe.unanswered:
+                    asked = pipe.unanswered.pop(0)
+                    asked.status, asked.answered = int(data[9:12]), time.monotonic()
                 if self._http_reply == "cut":
                     return
                 if self._http_reply == "pass":

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from hookrouter.config.loader import parse
 from hookrouter.facts import Fact, Facts
-from hookrouter.service import Service
+from hookrouter.service.service import Service
 
 F = TypeVar("F", bound=Fact)
 
@@ -30,8 +30,11 @@ class Router:
         listen: str = "127.0.0.1:0",
         mode: str = "connect",
         subscribe: str = "[]",
+        asterisk: str = "",
     ) -> None:
         place = f'url = "{url}"\n' if url else ""
+        if "[policy]" not in extra and "endpoints =" not in routes:  # the far ends of the lab are in its dialplan
+            extra += '\n[policy]\nendpoints = ["*", "Local/*"]\n'
         text = f"""
 [asterisk.main]
 {place}username = "hookrouter"
@@ -39,6 +42,7 @@ password = "{password}"
 apps = ["{app}"]
 mode = "{mode}"
 subscribe = {subscribe}
+{asterisk}
 [server]
 listen = "{listen}"
 {extra}
@@ -75,6 +79,15 @@ listen = "{listen}"
 
     def of(self, kind: type[F]) -> list[F]:
         return [fact for fact in self.facts if isinstance(fact, kind)]
+
+    async def recording(self, name: str) -> tuple[str, bytes]:
+        """A stored recording, as the control API hands it out: its content type and bytes."""
+        found = await self.service.recording("main", name)
+        assert not isinstance(found, int), found
+        audio = b"".join([piece async for piece in found.pieces()])
+        await found.close()
+        assert found.status == 200
+        return found.headers["content-type"], audio
 
     async def fact(self, kind: type[F], *, timeout: float = 15.0, **fields: Any) -> F:
         """The first fact of this kind with these fields, past or to come."""

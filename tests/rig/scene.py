@@ -12,22 +12,30 @@ import struct
 import sys
 import textwrap
 import wave
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import urljoin, urlsplit
 
+import msgspec
 import uvicorn
 from lab.asterisk import Asterisk, free_port
-from lab.ua import UA, Call, power, ulaw
+from lab.rtp import power, ulaw
+from lab.ua import UA, Call
 
+from hookrouter.cli.replaying import asked, compared, send_again
+from hookrouter.delivery.signing import parse_secret
 from hookrouter.facts import ActionFinished
+from hookrouter.record.file import Query
+from hookrouter.routing.endpoint import Endpoint
 from rig.pbx import Pbx
 from rig.router import Router
 
 SCENARIOS = Path(__file__).parents[2] / "examples/scenarios"
+CLOCK = ("/actions/*/body/at",)  # what an example takes from its own clock is never the same again
 SECRET = "whsec_MTIzNDU2Nzg5MGFiY2RlZg=="
 
 
@@ -51,6 +59,8 @@ class Server(uvicorn.Server):
 
 class Scene:
     """The running example: `events` is what it was sent, `module` the file (its constants may be set)."""
+
+    rewrite: Callable[[bytes], bytes] | None = None  # each answer in other words
 
     def __init__(self, name: str, asterisk: Asterisk, pbx: Pbx) -> None:
         spec = importlib.util.spec_from_file_location(f"scenario_{name}", SCENARIOS / f"{name}.py")
@@ -80,7 +90,29 @@ class Scene:
                         self.changed.notify_all()
             return message
 
-        await self.module.app(scope, listen, send)
+        if self.rewrite is None or scope["type"] != "http":
+            await self.module.app(scope, listen, send)
+        else:
+            await self._rewritten(scope, listen, send, self.rewrite)
+
+    async def _rewritten(self, scope: Any, receive: Any, send: Any, rewrite: Callable[[bytes], bytes]) -> None:
+        """Each answer of 200 in other words."""
+        head: dict[str, Any] = {}
+        body = bytearray()
+
+        async def gather(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                head.update(message)
+            else:
+                body.extend(message.get("body", b""))
+
+        await self.module.app(scope, receive, gather)
+        if head["status"] == 200:
+            body[:] = rewrite(bytes(body))
+            kept = [pair for pair in head["headers"] if pair[0].lower() != b"content-length"]
+            head["headers"] = [*kept, (b"content-length", str(len(body)).encode())]
+        await send(head)
+        await send({"type": "http.response.body", "body": bytes(body)})
 
     def of(self, type: str, path: str = "/", **data: Any) -> list[dict[str, Any]]:
         """The events of this type, at this path, whose data has these members."""
@@ -100,6 +132,27 @@ class Scene:
         """The function is down from now on."""
         self.server.should_exit = self.server.force_exit = True
         await self.serving
+
+    async def replayed(self, url: str) -> None:
+        """Every call that was recorded, sent to the example once more: it answers the same; changed, it does not."""
+        told: tuple[Endpoint, list[dict[str, Any]], str] | None = None
+        service, endpoint = self.router.service, Endpoint(url, (parse_secret(SECRET),))
+        for row in await service.recorder.find(Query(limit=100)):
+            record = await service.record(row.call_id)
+            assert record is not None
+            said = list(asked(record["entries"]))
+            if not said:
+                continue
+            there = msgspec.structs.replace(endpoint, url=urljoin(url, urlsplit(said[0]["url"]).path))
+            if said[0]["status"] == 200:
+                told = (there, said, row.call_id)
+            for exchange, attempt in zip(said, await send_again(there, said, row.call_id), strict=True):
+                assert not list(compared(exchange, attempt, CLOCK)), (exchange["type"], attempt)
+        if told is not None:
+            there, said, call = told
+            self.rewrite = _with_a_beep(self.rewrite)
+            (attempt,) = await send_again(there, said[:1], call)
+            assert [found for found in compared(said[0], attempt, CLOCK) if found.startswith("/actions/0")]
 
     async def done(self, verb: str) -> None:
         """Waits until an action of this name is complete."""
@@ -130,12 +183,22 @@ class Scene:
             return sum(piece in stream for piece in pieces) >= 3
 
         try:
-            async with asyncio.timeout(timeout):
-                while not there():
-                    call.rtp.changed.clear()
-                    await call.rtp.changed.wait()
+            await call.rtp.until(there, timeout)
         except TimeoutError:
             raise TimeoutError(f"{sound} was not heard in {len(call.rtp.packets)} packets") from None
+
+
+def _with_a_beep(rewrite: Callable[[bytes], bytes] | None) -> Callable[[bytes], bytes]:
+    """The same answers with one action more at the beginning."""
+
+    def changed(body: bytes) -> bytes:
+        answer = json.loads(rewrite(body) if rewrite is not None else body)
+        beep = {"action": "play", "media": "sound:beep"}
+        if isinstance(answer, list):
+            return json.dumps([beep, *answer]).encode()
+        return json.dumps(answer | {"actions": [beep, *(answer.get("actions") or [])]}).encode()
+
+    return changed
 
 
 def _pieces(asterisk: Asterisk, sound: str) -> list[bytes]:
@@ -191,6 +254,8 @@ async def scene(
                 async with Router(asterisk.url, app, routes, serve=True, listen=address) as running.router:
                     await running.router.ready()
                     yield running
+                    if not running.serving.done():
+                        await running.replayed(f"http://127.0.0.1:{listener.getsockname()[1]}/")
             finally:
                 await running.stop()
                 listener.close()

@@ -14,10 +14,11 @@ from hookrouter.ari.client import Reply
 from hookrouter.ari.events import Event, make_event
 from hookrouter.calls.call import Call, Outgoing, decode_call, encode_call
 from hookrouter.calls.doer import Doer
-from hookrouter.calls.effects import Arm, Effect, Gone, Missing, Perform, Report, Send, Signal, Tell
+from hookrouter.calls.effects import Arm, Effect, Gone, Missing, Perform, Recorded, Report, Send, Signal, Tell
 from hookrouter.calls.machine import Turn
 from hookrouter.delivery.outcome import Unanswered
 from hookrouter.facts import Fact
+from hookrouter.policy.policy import Policy
 from hookrouter.routing.endpoint import Endpoint, Fallback, Route
 
 URL = "http://127.0.0.1/hook"
@@ -31,12 +32,40 @@ class Others:
         self.calls: dict[str, Any] = {}
         self.rooms: dict[str, list[Member]] = {}
         self.types: set[str] = set()
+        self.no_routes: set[str] = set()
+        self.begun = 0
+        self.things: dict[tuple[str, str], str] = {}
+        self.recordings: dict[str, tuple[str, str]] = {}
 
     def peer(self, call_id: str) -> Any:
         return self.calls.get(call_id)
 
     def members(self, room: str) -> Sequence[Member]:
         return self.rooms.get(room, [])
+
+    def tenant_of(self, kind: str, id: str) -> str | None:
+        """`things`: (kind, id) → the tenant of the other call that has it."""
+        if kind == "stored recording" and id in self.recordings:
+            return self.recordings[id][0]
+        return self.things.get((kind, id))
+
+    def like(self, channel: str) -> str | None:
+        wanted = channel.lower()
+        return next((tenant for (_, id), tenant in self.things.items() if id.lower().startswith(wanted)), None)
+
+    def maker(self, recording: str) -> str:
+        return self.recordings.get(recording, ("", ""))[1]
+
+    def controls(self, route: str, tenant: str) -> bool:
+        return route not in self.no_routes
+
+    def begins(self, route: str, most: int, now: float) -> bool:
+        """Counts for ever."""
+        self.begun += 1
+        return self.begun <= most
+
+    def taken(self, kind: str, id: str) -> bool:
+        return (kind, id) in self.things
 
     def wanted(self, type: str) -> bool:
         return type in self.types
@@ -47,6 +76,7 @@ class Table:
 
     def __init__(self, *, up: bool = False, **route: Any) -> None:
         fallback = route.pop("fallback", Fallback())
+        route.setdefault("policy", Policy(endpoints=("*", "Local/*"), hosts=("*",)))
         self.route = Route("ivr", Endpoint(URL), events=route.pop("events", EVENTS), fallback=fallback, **route)
         self.others = Others()
         self.now = 1000.0
@@ -59,16 +89,31 @@ class Table:
         self.gone = False
         self.missing = False
         self._count = 0
+        self._in: set[str] = set()
+
+    def _judge(self, asked: Perform) -> None:
+        """No bridge of ours is destroyed with the caller in it: a sound asked for right behind that is lost."""
+        bridge, whom = asked.params.get("bridgeId", ""), asked.params.get("channel", [])
+        if asked.operation == "bridges.addChannel" and self.call.channel in whom:
+            self._in.add(bridge)
+        elif asked.operation == "bridges.removeChannel" and self.call.channel in whom:
+            self._in.discard(bridge)
+        elif asked.operation == "bridges.destroy" and bridge.startswith("hr-") and not self.call.ended:
+            assert bridge not in self._in, f"{bridge} is destroyed with the caller in it"
 
     def turn(self, name: str, *args: Any, **more: Any) -> list[Effect]:
         """One input, on a call that was written to disk and read back before."""
         self.call = decode_call(encode_call(self.call))
         turn = Turn(self.call, self.route, self.others, self.now, Doer)
         getattr(turn, name)(*args, **more)
+        unanswered: list[str] = []
         for effect in turn.effects:
             match effect:
+                case Perform(operation="~length"):
+                    unanswered.append(effect.key)
                 case Perform():
                     self.asked.append(effect)
+                    self._judge(effect)
                 case Send():
                     self.sent.append(effect.outgoing)
                 case Report():
@@ -81,8 +126,12 @@ class Table:
                     self.gone = True
                 case Missing():
                     self.missing = True
+                case Recorded():
+                    self.others.recordings[effect.name] = ("", "") if effect.gone else (self.call.tenant, self.call.maker)
                 case Arm():
                     assert effect.at >= self.now
+        for key in unanswered:  # nobody has the file here: Asterisk's own seconds have to do
+            self.turn("on_reply", key, Reply(404))
         return turn.effects
 
     # ---- inputs, in short ----
@@ -135,9 +184,10 @@ class Table:
         return self.turn("on_reply", key, Reply(status, raw, fate))  # type: ignore[arg-type]
 
     def settle(self) -> None:
-        """Everything that was asked is done."""
+        """Everything that was asked is done; no id that an answer chose is taken."""
         while self.call.requests:
-            self.reply(status=200)
+            taken = next(iter(self.call.requests.values())).name == "taken"
+            self.reply(status=404 if taken else 200)
 
     def later(self, seconds: float) -> None:
         """Time goes by: what is due comes due, in order."""
@@ -151,6 +201,11 @@ class Table:
         self.now = until
 
     # ---- what came of it ----
+
+    @property
+    def owned(self) -> dict[str, str]:
+        """Id → role of all that the call has, whatever kind it is of."""
+        return {id: role for things in self.call.owned.values() for id, role in things.items()}
 
     @property
     def operations(self) -> list[str]:
@@ -188,3 +243,4 @@ class Table:
         assert self.gone
         assert not self.call.programs
         assert not self.call.owned
+        assert not self.call.claimed

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from lab.postgres import Cluster, cluster
+from rig.owning import own
 
 from hookrouter.delivery.queue import Added, NewDelivery
 from hookrouter.facts import Fact, Facts
@@ -31,11 +33,25 @@ def told() -> Recorder:
     return Recorder()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path, told: Recorder) -> AsyncIterator[Store]:
-    url = "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/state.db"
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """One server for all; each test has a database of its own."""
+    with cluster() as made:
+        yield made
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgres":
+        return str(request.getfixturevalue("postgres").database())
+    return "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/state.db"
+
+
+@pytest.fixture
+async def store(url: str, told: Recorder) -> AsyncIterator[Store]:
     opened = open_store(url, Facts(told.append), retention=Retention(delivered_rows=5, dead_rows=5, timeline_rows=50))
     await opened.start()
+    await own(opened)
     yield opened
     await opened.close()
 

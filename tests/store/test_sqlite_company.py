@@ -12,6 +12,7 @@ import pytest
 
 from hookrouter.facts import Facts
 from hookrouter.store import rows
+from hookrouter.store.batch import Inserted, Rows
 from hookrouter.store.sqlite import SqliteStore
 
 
@@ -21,7 +22,7 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     found: list[list[str]] = []
     write = rows.write
 
-    def noted(connection: sqlite3.Connection, batch: rows.Rows) -> list[rows.Inserted]:
+    def noted(connection: sqlite3.Connection, batch: Rows) -> list[Inserted]:
         found.append([row[0] for row in batch.calls])
         return write(connection, batch)
 

@@ -17,7 +17,7 @@ import pytest
 from hookrouter.delivery.queue import Added, Filter, NewDelivery, Progress
 from hookrouter.errors import StoreError
 from hookrouter.facts import Fact, Facts, JournalFailed, JournalRecovered, Warned
-from hookrouter.store import sqlite
+from hookrouter.store import committing
 from hookrouter.store.sqlite import SqliteStore
 
 Make = Callable[..., NewDelivery]
@@ -135,7 +135,7 @@ def told() -> list[Fact]:
 
 @pytest.fixture
 async def store(tmp_path: Path, told: list[Fact], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SqliteStore]:
-    monkeypatch.setattr(sqlite, "RETRY_DELAY", 0.02)
+    monkeypatch.setattr(committing, "RETRY_DELAY", 0.02)
     opened = SqliteStore(tmp_path / "s.db", Facts(told.append), patience=0.1)
     await opened.start()
     yield opened
@@ -181,7 +181,7 @@ async def test_deliveries_wait_in_memory_and_are_refused_beyond_its_bound(
     store: SqliteStore, told: list[Fact], delivery: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each is told whether it is kept; those kept are in the queue after the recovery, with what became of them."""
-    monkeypatch.setattr(sqlite, "MOST_WAITING", 3)
+    monkeypatch.setattr(committing, "MOST_WAITING", 3)
     await _pragma(store, "query_only = ON")
     outcomes: list[Added] = []
     store.add([delivery("a")], outcomes.append)
@@ -205,7 +205,7 @@ async def test_memory_is_bounded_while_the_disk_refuses(
     store: SqliteStore, told: list[Fact], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest entries of timelines go first, and how many were not kept is told afterwards."""
-    monkeypatch.setattr(sqlite, "MOST_WAITING_ENTRIES", 10)
+    monkeypatch.setattr(committing, "MOST_WAITING_ENTRIES", 10)
     await _pragma(store, "query_only = ON")
     for number in range(25):
         store.log("1", float(number), "event")

@@ -12,7 +12,7 @@ import pytest
 from hookrouter.delivery.queue import Filter, NewDelivery, Progress
 from hookrouter.errors import ConfigurationError, StoreError
 from hookrouter.facts import Facts, JournalFailed, JournalRecovered, Warned
-from hookrouter.store import Retention, open_store, rows, sqlite
+from hookrouter.store import Retention, committing, open_store, rows
 from hookrouter.store.file import open_file
 from hookrouter.store.opening import sqlite_path
 from hookrouter.store.queries import QUERIES, read_migrations
@@ -35,10 +35,11 @@ def test_an_address_names_a_file(url: str, path: str) -> None:
     assert sqlite_path(url) == Path(path)
 
 
-@pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///", "postgresql://x/y", "memory"])
+@pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///", "postgresql:", "mysql://x/y", "memory"])
 def test_what_is_no_address_is_refused(url: str) -> None:
-    """The error names the setting and the two forms there are."""
-    with pytest.raises(ConfigurationError, match=r"HOOKROUTER_STORE: .* sqlite:///path/to/file\.db or memory:"):
+    """The error names the setting and the forms there are."""
+    forms = r"sqlite:///path/to/file\.db, postgresql://user@host/database or memory:"
+    with pytest.raises(ConfigurationError, match=f"HOOKROUTER_STORE: .* {forms}"):
         open_store(url)
 
 
@@ -112,7 +113,7 @@ def test_every_statement_is_valid(tmp_path: Path) -> None:
     """SQLite can prepare each of queries.sql against the schema."""
     connection, _ = open_file(tmp_path / "s.db")
     for sql in QUERIES.values():
-        names = dict.fromkeys(("ids", "status", "route", "call", "type", "reason", "after", "before", "now"))
+        names = dict.fromkeys(("ids", "status", "route", "routes", "call", "type", "reason", "after", "before", "now"))
         arguments = {**names, "limit": 1, "offset": 0} if ":limit" in sql or ":now" in sql else [None] * 12
         count = next(n for n in range(13) if _prepares(connection, sql, arguments, n))
         assert count < 13
@@ -194,7 +195,7 @@ async def test_the_retention_runs_by_itself_and_reports_its_own_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It trims again and again; when the disk refuses it says so once, and once that it works again."""
-    monkeypatch.setattr(sqlite, "TRIM_DELAY", 0.01)
+    monkeypatch.setattr(committing, "TRIM_DELAY", 0.01)
     told: list[object] = []
     store = SqliteStore(tmp_path / "s.db", Facts(told.append), retention=Retention(timeline_rows=2))
     await store.start()

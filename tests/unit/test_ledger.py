@@ -77,7 +77,7 @@ def test_a_call_without_an_action_is_silent(at: float | None, broken: bool) -> N
 def test_the_report_keeps_rows_of_this_machine_and_drops_what_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows of another machine, and of a test that failed, are no claim."""
+    """The row of a test that failed is no claim; one of another machine says so, and a whole run there begins anew."""
     path = tmp_path / "reliability.md"
     path.write_text("head\n<!-- measured -->\n<!-- /measured -->\ntail\n")
     monkeypatch.setattr(report, "where", lambda: "here")
@@ -88,7 +88,14 @@ def test_the_report_keeps_rows_of_this_machine_and_drops_what_failed(
     monkeypatch.setattr(report, "where", lambda: "elsewhere")
     report.write(path, {(4, "g::h"): "four"}, "2026-01-03, 1")
     text = path.read_text()
+    assert "here\n" in text
+    assert "two | " in text
+    assert "four (on another machine: elsewhere) | " in text
+    report.write(path, {(3, "e::f"): "new", (4, "g::h"): "four"}, "2026-01-04, 1")
+    text = path.read_text()
+    assert "elsewhere\n" in text
+    assert "here\n" not in text.replace("elsewhere", "")
     assert "two" not in text
-    assert "four" in text
+    assert "four | 2026-01-04" in text
     assert text.startswith("head\n")
     assert text.endswith("tail\n")

@@ -23,11 +23,13 @@ from hookrouter.delivery.outcome import Answered, Unanswered
 from hookrouter.delivery.sender import Sender
 from hookrouter.delivery.signing import parse_secret
 from hookrouter.facts import DeliveryAttempted, DeliveryFinished, Fact, Facts, LateAnswer
-from hookrouter.http import Http
+from hookrouter.http.client import Http
 from hookrouter.routing.endpoint import Endpoint
 
+pytestmark = pytest.mark.alone
+
 SECRET, OLD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
-RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
+RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, *range(520, 528), 530}
 DATA = b'{ "type":"StasisStart",  "args":[], "n": 1.50, "name":"J\\u00fcrgen \xc3\xbc" }'
 
 
@@ -296,7 +298,7 @@ def _descriptors() -> int:
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 async def test_sockets_and_tasks_do_not_grow(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many deliveries to hanging and resetting endpoints leave what was there before."""
-    monkeypatch.setattr("hookrouter.http.LATE_SECONDS", 0.1)
+    monkeypatch.setattr("hookrouter.http.client.LATE_SECONDS", 0.1)
     bench.hurry = True
 
     async def wave(server: Server) -> None:

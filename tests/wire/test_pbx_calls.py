@@ -147,7 +147,8 @@ async def test_create_and_dial(app: Pbx, app_name: str) -> None:
     await app.event("ChannelDestroyed", app_name)
     states = [e["channel"]["state"] for e in app.events if e["type"] == "ChannelStateChange"]
     assert states == ["Up"]
-    assert [e["dialstatus"] for e in app.events if e["type"] == "Dial"] == ["", "ANSWER"]
+    dials = [e["dialstatus"] for e in app.events if e["type"] == "Dial"]
+    assert sorted(dials) == ["", "ANSWER"]  # one that answers at once may be told of before the dialling is
 
 
 async def test_the_same_id_twice(app: Pbx, app_name: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 from rig.pbx import Pbx
+from wire.pbx_facts import call_up
 
 WRONG: list[tuple[str, str, dict[str, str], int, str]] = [
     ("GET", "no-such-thing", {}, 404, "Resource not found"),
@@ -87,3 +88,27 @@ async def test_rest_over_the_socket(pbx_url: str, app: Pbx) -> None:
         await socket.send_json(asked)
         reply = await socket.receive_json(timeout=5)
         assert (reply["type"], reply["request_id"], reply["status_code"]) == ("RESTResponse", "7", 404)
+
+
+async def test_whether_a_module_runs(app: Pbx) -> None:
+    """What fetches sounds from the web does; one that is not there is 404."""
+    status, body = await app.ari("GET", "asterisk/modules/res_http_media_cache.so")
+    assert (status, body["status"], body["support_level"]) == (200, "Running", "core")
+    assert (await app.ari("GET", "asterisk/modules/res_nothing.so"))[0] == 404
+
+
+async def test_a_variable_without_a_value_is_removed(pbx: Pbx, app: Pbx) -> None:
+    """An empty one is there; a function is written to."""
+    call = await call_up(pbx, app)
+
+    async def read(name: str) -> tuple[int, Any]:
+        return await app.ari("GET", f"channels/{call.id}/variable", variable=name)
+
+    path = f"channels/{call.id}/variable"
+    assert (await app.ari("POST", path, variable="A", value="x"))[0] == 204
+    assert await read("A") == (200, {"value": "x"})
+    assert (await app.ari("POST", path, variable="A", value=""))[0] == 204
+    assert await read("A") == (200, {"value": ""})
+    assert (await app.ari("POST", path, variable="A"))[0] == 204
+    assert (await read("A"))[0] == 404
+    await call.hangup()

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import websockets.exceptions
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader as Bytes
 
-from hookrouter.ari.websocket import ClientDuplex, connect
+from hookrouter.ari import websocket
+from hookrouter.ari.websocket import ClientDuplex, PingTimeout, connect
 
 KEY = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 SIZES = (0, 1, 125, 126, 127, 65535, 65536, 300_000)
+
+
+def accepts(head: bytes) -> bytes:
+    """The answer to this request for a socket."""
+    key = next(line.split(b": ")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+        b"sec-websocket-accept: " + base64.b64encode(hashlib.sha1(key + KEY).digest()) + b"\r\n\r\n"
+    )
 
 
 class Server:
@@ -30,19 +40,14 @@ class Server:
         self.closed = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        key = next(line.split(": ")[1] for line in head.split("\r\n") if line.lower().startswith("sec-websocket-key"))
-        accept = base64.b64encode(hashlib.sha1(key.encode() + KEY).digest())
-        answer = self.answer or (
-            b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
-            b"sec-websocket-accept: " + accept + b"\r\n\r\n"
-        )  # fmt: skip
+        head = await reader.readuntil(b"\r\n\r\n")
+        answer = self.answer or accepts(head)
         for part in (answer + self.sends[0], *self.sends[1:]) if self.sends else (answer,):
             writer.write(part)
             await writer.drain()
             await asyncio.sleep(0)
         stream = Bytes()
-        while data := await reader.read(65536):
+        while (not self.received or self.received[-1][0] is not Opcode.CLOSE) and (data := await reader.read(65536)):
             stream.feed_data(data)
             self.keep(stream)
         writer.close()
@@ -61,7 +66,7 @@ class Server:
                 return
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def serving(sends: list[bytes], answer: bytes = b"") -> AsyncIterator[tuple[Server, str]]:
     found = Server(sends, answer)
     server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
@@ -78,17 +83,19 @@ def cut(data: bytes, size: int) -> list[bytes]:
 
 
 async def until_closed(duplex: ClientDuplex) -> list[bytes]:
+    """What came until the other side ended the socket."""
     found = []
-    with pytest.raises(ConnectionError):
+    with pytest.raises(ConnectionError) as ended:
         while True:
             found.append(await duplex.recv())
+    assert not isinstance(ended.value, PingTimeout)
     return found
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 17, 4096, 10**9])
 async def test_messages_come_whole_and_in_order_however_they_are_cut(size: int) -> None:
     """Of every length, with pings among them and the first ones right behind the handshake; then the end."""
-    messages = [os.urandom(length) for length in SIZES if length < 1000 or size > 3]
+    messages = [os.urandom(length) for length in SIZES if length < 5000 * size]
     stream = b"".join(text(message) + text(b"?", Opcode.PING) for message in messages)
     stream += text((1000).to_bytes(2, "big"), Opcode.CLOSE)
     async with serving(cut(stream, size)) as (server, url):
@@ -96,7 +103,8 @@ async def test_messages_come_whole_and_in_order_however_they_are_cut(size: int) 
         assert await until_closed(duplex) == messages
         await duplex.close()
         await server.closed.wait()
-    assert [opcode for opcode, _ in server.received] == [Opcode.PONG] * len(messages) + [Opcode.CLOSE]
+    answers = [opcode for opcode, _ in server.received if opcode is not Opcode.PING]
+    assert answers == [Opcode.PONG] * len(messages) + [Opcode.CLOSE]
 
 
 @pytest.mark.parametrize("size", [1, 5, 10**9])
@@ -144,3 +152,62 @@ async def test_a_refusal_is_told_with_its_status(size: int) -> None:
         with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
             await connect(url, [])
     assert refused.value.response.status_code == 401
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pings every 20 ms; a silence of 200 ms is too long."""
+    monkeypatch.setattr(websocket, "_PING_DELAY", 0.02)
+    monkeypatch.setattr(websocket, "_LONGEST_SILENCE", 0.2)
+
+
+@contextlib.asynccontextmanager
+async def serving_by(serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[str]:
+    """After the handshake, what this does with the socket."""
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(accepts(await reader.readuntil(b"\r\n\r\n")))
+        with contextlib.suppress(ConnectionError):
+            await serve(reader, writer)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ari/events"
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_events_are_a_sign_of_life_where_the_pong_is_far_behind_them() -> None:
+    """Asterisk's answer to a ping comes after all that it has written before: a burst that takes long ends no socket."""
+    burst = 100
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number in range(burst):
+            writer.write(text(str(number).encode()))
+            await asyncio.sleep(0.01)  # five times the longest silence, in all
+        writer.write(text((1000).to_bytes(2, "big"), Opcode.CLOSE))
+
+    async with serving_by(serve) as url:
+        duplex = await connect(url, [])
+        assert await until_closed(duplex) == [str(number).encode() for number in range(burst)]
+        await duplex.close()
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("written", [0, 64 * 1024 * 1024])
+async def test_a_socket_whose_other_end_is_gone_without_a_word_ends(written: int) -> None:
+    """Also where so much is written that no ping can be sent any more."""
+    gone = asyncio.Event()
+
+    async def serve(*_: object) -> None:
+        await gone.wait()
+
+    async with serving_by(serve) as url:
+        duplex = await connect(url, [])
+        sending = asyncio.create_task(duplex.send(b"x" * written))
+        async with asyncio.timeout(10):
+            with pytest.raises(PingTimeout):
+                await duplex.recv()
+        gone.set()
+        await asyncio.gather(sending, return_exceptions=True)
+        await duplex.close()

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from lab.asterisk import Asterisk, free_port
-from lab.ua import UA, power
+from lab.rtp import power
+from lab.ua import UA
 from rig.scene import Scene, far, hears, scene
 
 

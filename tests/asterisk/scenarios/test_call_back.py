@@ -57,10 +57,10 @@ async def test_who_does_not_answer_the_call_back_leaves_nothing_and_may_be_calle
         for _ in range(2):
             await asyncio.to_thread(wishes.module.call_customer, wish)
             back = await phone.incoming()
-            assert wishes.router.service.flow.announced
+            assert wishes.router.service.flow.expected.calls
             back.reject(486, "Busy Here")
             await wishes.router.fact(EventReceived, type="ChannelDestroyed")
-            assert not wishes.router.service.flow.announced
+            assert not wishes.router.service.flow.expected.calls
             wishes.router.facts.clear()
 
 

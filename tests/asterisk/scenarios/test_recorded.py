@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from lab.asterisk import Asterisk
-from lab.ua import UA, Call, power, ulaw
+from lab.rtp import power, ulaw
+from lab.ua import UA, Call
 from rig.scene import Scene, far, hears, scene
 
 
 async def recording(scene: Scene) -> tuple[dict[str, str], bytes]:
     """What the second route was told, and the file's audio as µ-law."""
     told = (await scene.event("RecordingCompleted", path="/archive"))["data"]
-    status, _, audio = await scene.router.service.recording("main", told["name"])
-    assert status == 200
+    _, audio = await scene.router.recording(told["name"])
     samples = (int.from_bytes(audio[i : i + 2], "little", signed=True) for i in range(44, len(audio) - 1, 2))
     return told, bytes(ulaw(sample) for sample in samples)
 

@@ -8,7 +8,8 @@ from email.message import Message
 from types import TracebackType
 
 from lab.asterisk import Asterisk
-from lab.ua import UA, power, ulaw
+from lab.rtp import power, ulaw
+from lab.ua import UA
 from rig.scene import far, hears, scene
 
 

@@ -11,13 +11,13 @@ from rig.table import Table
 from hookrouter.actions.base import Member
 from hookrouter.actions.bridge import room_id
 
-ROOM = room_id("app", "team")
+ROOM = room_id("app", "", "team")
 
 
 def joining(**more: Any) -> Table:
     """Asked to be in the room `team`, or with `other`."""
     table = Table(up=True, events=frozenset({"StasisStart", "ChannelDtmfReceived"}))
-    table.others.calls["other"] = SimpleNamespace(id="other", route="ivr", state_json=b"")
+    table.others.calls["other"] = SimpleNamespace(id="other", channel="other", route="ivr", state_json=b"", tenant="")
     return table.start([{"action": "bridge"} | (more if "with" in more else {"name": "team"} | more)])
 
 
@@ -57,7 +57,7 @@ def asked(table: Table, operation: str) -> list[dict[str, Any]]:
 def result(table: Table) -> tuple[str, float]:
     assert table.types[-1] == "BridgeCompleted"
     assert table.data()["bridge"] == bridge(table)
-    assert bridge(table) not in table.call.owned
+    assert bridge(table) not in table.owned
     return table.data()["reason"], table.data()["seconds"]
 
 
@@ -171,7 +171,7 @@ def test_who_left_during_a_loss_is_noticed() -> None:
 def test_only_a_call_of_the_same_route_or_a_part_of_this_call_can_be_joined(other: str) -> None:
     """Nothing is asked of Asterisk."""
     table = Table(up=True)
-    table.others.calls["foreign"] = SimpleNamespace(id="foreign", route="another", state_json=b"")
+    table.others.calls["foreign"] = SimpleNamespace(id="foreign", channel="foreign", route="another", state_json=b"", tenant="")
     table.start([{"action": "bridge", "with": other}])
     assert table.data()["error"]["reason"] == "forbidden"
     assert table.operations == []
@@ -198,7 +198,7 @@ def test_one_who_does_not_come_is_not_waited_for() -> None:
     table.later(5.1)
     assert table.data()["error"]["reason"] == "not_joined"
     assert table.data()["error"]["message"].startswith("other did not")
-    assert bridge(table) not in table.call.owned
+    assert bridge(table) not in table.owned
 
 
 def test_who_is_in_before_the_reply_comes_is_in() -> None:
@@ -266,8 +266,27 @@ def test_others_come_and_go_in_a_room() -> None:
 def test_all_in_the_room_hear_who_has_come() -> None:
     """And music, where the room has some."""
     table = room(announce="sound:joined", moh="jazz")
-    assert asked(table, "bridges.play") == [{"bridgeId": ROOM, "media": ["sound:joined"]}]
+    [params] = asked(table, "bridges.playWithId")
+    assert (params["bridgeId"], params["media"]) == (ROOM, ["sound:joined"])
     assert asked(table, "bridges.startMoh") == [{"bridgeId": ROOM, "mohClass": "jazz"}]
+
+
+@pytest.mark.parametrize("ends", ["heard", "not to be played", "the room is left"])
+def test_what_all_in_the_room_are_told_does_not_end_the_talk(ends: str) -> None:
+    """From the web it is tried three times; the others hear the rest when the one who came is gone."""
+    table = room(announce="https://a.example/x.wav")
+    table.settle()
+    if ends == "the room is left":
+        table.hangup()
+        assert asked(table, "playbacks.stop") == []
+        assert result(table)[0] == "hangup"
+        return
+    for _ in range(3):
+        table.playback("failed" if ends == "not to be played" else "done")
+        table.later(0.4)
+        table.settle()
+    assert len(asked(table, "bridges.playWithId")) == (3 if ends == "not to be played" else 1)
+    assert table.types == ["StasisStart"]
 
 
 # ---- from the other side ----
@@ -289,7 +308,7 @@ def test_the_other_side_is_told_when_it_is_over() -> None:
     table.happen("BridgeDestroyed", "", bridge={"id": "b"})
     assert (table.types[-1], table.data()["reason"], table.data()["seconds"]) == ("BridgeCompleted", "ended", 9.0)
     assert "bridges.destroy" not in table.operations
-    assert table.call.owned == {}
+    assert table.owned == {}
 
 
 def test_the_other_side_that_is_never_joined_is_told() -> None:

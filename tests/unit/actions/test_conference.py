@@ -9,10 +9,10 @@ import pytest
 from rig.table import Table
 
 from hookrouter.actions.base import Member
-from hookrouter.actions.bridge import room_id
+from hookrouter.actions.bridge import shared_id
 from hookrouter.actions.decode import decode_answer
 
-ROOM = room_id("app", "conference-team")
+ROOM = shared_id("conference", "app", "", "team")
 TALKING = {"starts": True, "in": True, "records": False, "recording": False}
 
 
@@ -55,7 +55,7 @@ def signals(table: Table) -> list[tuple[str, str]]:
 def result(table: Table) -> dict[str, Any]:
     """The last result that was queued, whatever is told before it."""
     [found] = [out for out in table.call.outbox if out.type == "ConferenceCompleted"]
-    assert ROOM not in table.call.owned
+    assert ROOM not in table.owned
     while table.types[-1] != "ConferenceCompleted":
         table.answer([])
     assert table.sent[-1].id == found.id
@@ -110,10 +110,11 @@ def test_one_too_many_is_refused() -> None:
 
 
 def test_who_only_listens_is_not_heard() -> None:
-    """The room is there already: that is no fault."""
+    """Before they are in; by the way that `unmute` takes back. The room is there already: that is no fault."""
     table = coming({}, mute=True)
     table.reply(status=409, body={"message": "Bridge already exists"})
-    assert asked(table, "bridges.addChannel") == [{"bridgeId": ROOM, "channel": ["1"], "mute": True}]
+    assert asked(table, "bridges.addChannel") == [{"bridgeId": ROOM, "channel": ["1"]}]
+    assert table.operations.index("channels.mute") < table.operations.index("bridges.addChannel")
 
 
 def test_a_room_that_has_just_been_left_is_made_again() -> None:
@@ -128,7 +129,7 @@ def test_a_room_that_has_just_been_left_is_made_again() -> None:
     table.later(5)
     assert table.data()["error"] == {
         "reason": "not_joined", "status": 404, "message": "the conference: Bridge not found"}  # fmt: skip
-    assert ROOM not in table.call.owned
+    assert ROOM not in table.owned
 
 
 def test_a_room_that_cannot_be_made_fails_the_action() -> None:
@@ -295,7 +296,7 @@ def test_the_file_is_left_to_another_who_asks_for_it() -> None:
     table.press("#")
     assert (table.signals[-1].target, table.signals[-1].data) == ("c2", {"bridge": ROOM, "name": name})
     assert asked(table, "recordings.stop") == []
-    assert name not in table.call.owned
+    assert name not in table.owned
     assert result(table)["reason"] == "exit"
 
 
@@ -305,7 +306,7 @@ def test_who_is_left_the_file_tells_of_it() -> None:
     table.turn("on_signal", "recording", {"bridge": "another", "name": "no"})
     table.turn("on_signal", "recording", {"bridge": ROOM, "name": "team-1"})
     table.turn("on_signal", "recording", {"bridge": ROOM, "name": "team-2"})
-    assert table.call.owned["team-1"] == "call-recording"
+    assert table.owned["team-1"] == "call-recording"
     others(table)
     table.press("#")
     assert asked(table, "recordings.stop") == [{"recordingName": "team-1"}]
@@ -316,6 +317,7 @@ def test_who_is_left_the_file_tells_of_it() -> None:
 def test_with_the_moderator_the_file_ends_too() -> None:
     """All leave: there is nobody to leave it to."""
     table = member({"records": True}, record=True, endOnExit=True)
+    table.settle()
     table.hangup()
     assert len(asked(table, "recordings.stop")) == 1
     assert signals(table)[-1] == (ROOM, "ended")
@@ -330,6 +332,7 @@ def test_with_the_moderator_the_file_ends_too() -> None:
 def test_who_is_called_away_tells_of_the_file_all_the_same() -> None:
     """Beside whatever they do then; also where only the file was still waited for."""
     table = member(record="team-1")
+    table.settle()
     table.turn("inject", _decoded([{"action": "pause", "seconds": 60}]))
     assert asked(table, "recordings.stop") == [{"recordingName": "team-1"}]
     closed(table, "team-1")

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookrouter.actions.decode import NOTHING, decode_answer, decode_steps, depth
+from hookrouter.actions.new_call import decode_new_call
 from hookrouter.actions.vocabulary import BY_NAME, VERBS
 from hookrouter.errors import AnswerRefused
-from hookrouter.openapi import openapi_document
-from hookrouter.originating import decode_new_call
-from hookrouter.schemas import actions_schema
+from hookrouter.published.openapi import openapi_document
+from hookrouter.published.schemas import actions_schema
 
 
 def faults(answer: Any, **options: Any) -> list[str]:
@@ -39,6 +39,14 @@ def test_a_list_and_an_object_say_the_same() -> None:
     assert (whole.state, whole.mode, whole.when_done) == (b'{"a":1}', "append", "hangup")
 
 
+def test_tags_are_words_by_which_a_call_is_found() -> None:
+    """Text, or what is text without doubt; none is none."""
+    answer = decode_answer(b'{"tags":{"customer":"4711","order":12,"vip":true,"gone":null}}')
+    assert answer.tags == (("customer", "4711"), ("order", "12"), ("vip", "true"))
+    for empty in (b'{"tags":[]}', b'{"tags":null}', b'{"tags":{}}'):
+        assert decode_answer(empty).tags == ()
+
+
 def test_an_action_is_kept_as_it_was_given() -> None:
     """Its bytes come back in results."""
     raw = b'{ "action":"play",  "media":"sound:a" , "id":"x" }'
@@ -51,9 +59,14 @@ def test_an_action_is_kept_as_it_was_given() -> None:
         ([{"action": "plai"}], ["/0/action: unknown action `plai`; did you mean `play`?"]),
         ([{"action": "play"}], ["/0/media: missing"]),
         ([{"action": "play", "media": "sound:a", "lop": 2}], ["/0/lop: unknown field; did you mean `loop`?"]),
+        ([{"action": "dial", "endpoint": "PJSIP/alice"}],
+         ["/0/endpoint: unknown field; did you mean `to`, which is missing?", "/0/to: missing"]),
         ([{"action": "play", "media": "hello"}], ["/0/media: `hello` has no scheme; did you mean `sound:hello`?"]),
         ([{"action": "play", "media": ["sound:a", 3]}], ["/0/media/1: expected a string, got a whole number"]),
         ([{"action": "mute", "direction": "inn"}], ["/0/direction: invalid enum value 'inn'; did you mean `in`?"]),
+        ({"tags": {"a": ["b"]}}, ["/tags: expected true or false or a whole number or a number or a string, got a list"]),
+        ({"tags": "vip"}, ["/tags: expected an object, got a string"]),
+        ({"tags": {str(n): "" for n in range(21)}}, ["/tags: expected an object of length <= 20"]),
         ([3], ["/0: expected an action (an object with `action`), got a number"]),
         ([{"media": "sound:a"}], ["/0/action: missing: the name of a verb"]),
         ({"action": "answer"}, ["/action: unknown field; an answer with one action is a list with one action"]),
@@ -68,7 +81,7 @@ def test_an_action_is_kept_as_it_was_given() -> None:
         ([{"action": "gather", "branches": {"1": [{"action": "x"}]}}], None),
         ([{"action": "dial", "to": [["PJSIP/a"], []]}], ["/0/to: is empty: name at least one endpoint in each group"]),
         ([{"action": "dial", "to": []}], ["/0/to: is empty: name at least one endpoint in each group"]),
-        ([{"action": "dial", "to": ["alice"]}], ["/0/to: `alice` has no technology; did you mean `PJSIP/alice`?"]),
+        ([{"action": "dial", "to": ["alice"]}], ["/0/to/0: `alice` has no technology; did you mean `PJSIP/alice`?"]),
         ([{"action": "transfer", "to": "bob"}], ["/0/to: `bob` has no technology; did you mean `PJSIP/bob`?"]),
         ([{"action": "bridge"}], ["/0/with: give either `with` (a call's id) or `name` (a shared room)"]),
         ([{"action": "hangup", "reason": "busy", "reason_code": 17}], ["/0/reason_code: give either `reason` or `reason_code`"]),
@@ -78,7 +91,7 @@ def test_an_action_is_kept_as_it_was_given() -> None:
         ([{"action": "setVariable", "variables": {"a": "b"}, "value": "c"}],
          ["/0/value: belongs to `variable`; with `variables` each has its own value"]),
         ([{"action": "gather", "validDigits": "[9-1]"}],
-         ["/0/validDigits: `[9-1]` is no dialplan pattern: bad character range 9-1 at position 1"]),
+         ["/0/validDigits: `[9-1]` is not a dialplan pattern: bad character range 9-1 at position 1"]),
         ([{"action": "gather", "minDigits": 5, "maxDigits": 4}],
          ["/0/minDigits: 5 is more than `maxDigits` (4): nothing could be entered"]),
         ([{"action": "gather", "prompt": [{"action": "hangup"}]}], None),
@@ -94,7 +107,7 @@ def test_an_action_is_kept_as_it_was_given() -> None:
         ([{"action": "channels.hangup", "reason": 5, "wait": 7}],
          ["/0/reason: expected a string", "/0/wait: expected true or false, got a whole number"]),
         (b'[{"action":"play","media":5,"media":"sound:a"}]', ["/0: could not be decoded: is a field there twice?"]),
-        (b'[{"action":"pause","seconds":1e999}]', ["/0: not JSON: Number out of range - at `$[...]`"]),
+        (b'[{"action":"pause","seconds":1e999}]', ["/0/seconds: not JSON: Number out of range"]),
         (b'{"actions":[}', ["not JSON: JSON is malformed: invalid character (byte 12)"]),
         (5, ["expected a list of actions or an object, got a number `5`"]),
     ],
@@ -159,7 +172,8 @@ def test_every_example_decodes_and_fits_the_published_schema() -> None:
         ([{"type": "play", "media": "sound:x"}], "/0/action: missing: the name of a verb; `type` is called `action` here"),
         ([{"play": "sound:x"}], '/0/action: missing: the name of a verb; did you mean {"action": "play", …}?'),
         (["answer"], '/0: expected an action (an object with `action`), got a string; did you mean {"action": "answer"}?'),
-        ({"data": [{"action": "answer"}]}, "/data: unknown field; did you mean `actions`?"),
+        ({"data": [{"action": "answer"}]}, "/data: unknown field; did you mean `actions`? If a platform has put it there: "
+         "in n8n's Webhook node remove the option *Put Response in Field*, in Laravel call JsonResource::withoutWrapping()"),
         ({"action": "answer"}, "/action: unknown field; an answer with one action is a list with one action"),
         ([{"action": "gather", "maxDigits": "4"}], "/0/maxDigits: expected a whole number, got a string"),
         ([{"action": "play", "media": 5}], "/0/media: expected a string or a list, got a whole number"),

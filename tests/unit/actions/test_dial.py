@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from rig.table import Table
 
+from hookrouter.policy.policy import Policy
+
 TWO = [["PJSIP/a"], ["PJSIP/b"]]
 
 
@@ -62,7 +64,7 @@ def asked(table: Table, operation: str) -> list[dict[str, Any]]:
 
 
 def left_over(table: Table) -> list[str]:
-    return [id for id, kind in table.call.owned.items() if kind in ("leg", "bridge", "snoop")]
+    return [id for id, kind in table.owned.items() if kind in ("leg", "bridge", "snoop")]
 
 
 # ---- who comes, and who does not ----
@@ -72,16 +74,31 @@ def test_the_two_are_joined_when_the_callee_answers_and_parted_when_one_hangs_up
     """The caller is answered then and not before; the result has the time of the talk."""
     table = Table(events=frozenset({"StasisStart"})).start([{"action": "dial", "to": "PJSIP/a"}])
     table.settle()
-    assert table.operations == ["channels.originateWithId", "channels.ring"]
+    assert table.operations == ["channels.originateWithId", "channels.getChannelVar", "channels.ring"]
     [leg] = legs(table)
     pick_up(table, leg)
-    assert table.operations[2:] == ["channels.ringStop", "channels.answer"]
+    assert table.operations[3:] == ["channels.ringStop", "channels.answer"]
     table.settle()
     assert asked(table, "bridges.addChannel") == [{"bridgeId": bridge(table), "channel": ["1", leg]}]
     enter(table, leg, "1")
     table.later(42)
     end(table, leg)
     assert result(table) == {"status": "answered", "endpoint": "PJSIP/a", "cause": 16, "talkSeconds": 42.0, "reason": "hangup"}
+    assert left_over(table) == []
+    table.finish()
+
+
+@pytest.mark.parametrize(("status", "reason"), [(200, "left"), (404, "hangup")])
+def test_a_callee_who_is_out_of_the_app_is_asked_for_where_nothing_is_told_of_its_end(status: int, reason: str) -> None:
+    """Somebody has sent it elsewhere, or it has hung up: of a phone that picked another one up Asterisk may not say so."""
+    table = dial()
+    [leg] = legs(table)
+    talk(table, leg)
+    table.happen("StasisEnd", leg)
+    table.later(0.2)
+    table.reply("channels.get", status, {})
+    table.later(0.3)
+    assert (result(table)["status"], result(table)["reason"]) == ("answered", reason)
     assert left_over(table) == []
     table.finish()
 
@@ -279,7 +296,8 @@ def test_with_early_media_the_leg_is_in_the_bridge_before_it_rings() -> None:
     table = early()
     [leg] = legs(table)
     assert table.operations == [
-        "channels.create", "bridges.createWithId", "channels.progress", "bridges.addChannel", "bridges.addChannel", "channels.dial",
+        "channels.create", "channels.getChannelVar", "bridges.createWithId", "channels.progress",
+        "bridges.addChannel", "bridges.addChannel", "channels.dial",
     ]  # fmt: skip
     assert [params["channel"] for params in asked(table, "bridges.addChannel")] == [["1"], [leg]]
     table.settle()
@@ -361,6 +379,7 @@ def test_the_wait_for_the_file_is_no_talk() -> None:
     [leg] = legs(table)
     talk(table, leg)
     assert asked(table, "bridges.record")[0]["name"] == "talk-1"
+    table.settle()
     table.later(5)
     end(table, leg)
     assert asked(table, "recordings.stop") == [{"recordingName": "talk-1"}]
@@ -488,6 +507,7 @@ def test_a_caller_who_hangs_up_while_the_file_is_closed_changes_nothing() -> Non
     table = dial(record=True)
     [leg] = legs(table)
     talk(table, leg)
+    table.settle()
     table.later(4)
     end(table, leg)
     table.later(1)
@@ -543,6 +563,7 @@ def test_a_recording_that_outlives_its_dial_ends_with_the_call() -> None:
     """It is stopped, and told when its file is closed, or does not come to be."""
     table = dial(record="talk-1", events=RECORDED | {"ChannelDtmfReceived"})
     talk(table, legs(table)[0])
+    table.settle()
     table.press("#")
     table.answer([{"action": "transfer", "to": "PJSIP/bob"}])
     table.hangup()
@@ -602,8 +623,29 @@ def late(**more: Any) -> tuple[Table, str, str]:
     a, b = legs(table)
     pick_up(table, a)
     pick_up(table, b)
-    table.reply("channels.hangup")  # a ring that is stopped may be too late, too
+    assert hung_up(table) == []  # a ring that is stopped at once may have been answered in the same instant
     return table, a, b
+
+
+def test_where_there_is_an_apology_the_others_ring_a_moment_longer() -> None:
+    """Who has not answered by then is told that somebody else did; where the first one is lost, they ring on."""
+    table = dial(["PJSIP/a", "PJSIP/b"], apology="sound:too-late")
+    a, b = legs(table)
+    pick_up(table, a)
+    assert hung_up(table) == []
+    table.later(0.3)
+    assert hung_up(table) == [(b, "answered_elsewhere")]
+    table = dial(["PJSIP/a", "PJSIP/b"], apology="sound:too-late")
+    a, b = legs(table)
+    pick_up(table, a)
+    end(table, a)
+    table.later(0.3)
+    assert hung_up(table) == []
+    pick_up(table, b)
+    table.settle()
+    enter(table, "1", b)
+    end(table, b)
+    assert result(table)["endpoint"] == "PJSIP/b"
 
 
 def test_one_who_answers_too_late_hears_the_apology_and_is_hung_up_then() -> None:
@@ -770,12 +812,36 @@ def test_the_callee_hears_the_whisper_when_they_are_joined() -> None:
     talk(table, leg)
     [params] = asked(table, "channels.snoopChannelWithId")
     assert (params["channelId"], params["spy"], params["whisper"]) == (leg, "none", "out")
-    assert asked(table, "channels.play") == []
+    assert asked(table, "channels.playWithId") == []
     table.settle()
     table.happen("StasisStart", params["snoopId"])
-    assert asked(table, "channels.play") == [{"channelId": params["snoopId"], "media": ["sound:press-9-to-hang-up"]}]
+    [played] = asked(table, "channels.playWithId")
+    assert (played["channelId"], played["media"]) == (params["snoopId"], ["sound:press-9-to-hang-up"])
     end(table, leg)
     assert params["snoopId"] in [id for id, _ in hung_up(table)]
+    assert left_over(table) == []
+
+
+@pytest.mark.parametrize("state", ["done", "failed"])
+def test_the_snoop_of_a_whisper_goes_when_it_is_over_and_the_talk_goes_on(state: str) -> None:
+    """From the web it is tried three times."""
+    table = dial(whisper="https://a.example/x.wav")
+    [leg] = legs(table)
+    talk(table, leg)
+    snoop = asked(table, "channels.snoopChannelWithId")[0]["snoopId"]
+    table.settle()
+    table.happen("StasisStart", snoop)
+    for _ in range(3 if state == "failed" else 1):
+        assert snoop not in [id for id, _ in hung_up(table)]
+        table.settle()
+        table.playback(state)
+        table.later(0.4)
+    assert len(asked(table, "channels.playWithId")) == (3 if state == "failed" else 1)
+    assert snoop in [id for id, _ in hung_up(table)]
+    table.happen("ChannelDestroyed", snoop, cause=16)
+    assert table.types == ["StasisStart"]
+    end(table, leg)
+    assert result(table)["status"] == "answered"
     assert left_over(table) == []
 
 
@@ -860,7 +926,7 @@ def test_the_callee_sees_the_given_number_or_the_callers() -> None:
     table = Table(up=True)
     table.call.caller = "100"
     table.start([{"action": "dial", "to": "PJSIP/a"}])
-    assert asked(table, "channels.originateWithId")[0]["callerId"] == "100"
+    assert asked(table, "channels.originateWithId")[0]["callerId"] == "<100>"
 
 
 # ---- the caller hangs up, or the program is replaced ----
@@ -944,3 +1010,12 @@ def test_one_who_was_let_go_is_not_hung_up_again_while_the_file_is_closed() -> N
     recorded(table)
     table.answer([])
     assert result(table)["talkSeconds"] == 8.0
+
+
+@pytest.mark.parametrize("verb", ["dial", "transfer", "originate"])
+def test_whom_the_policy_forbids_only_when_they_are_called_is_told_as_forbidden(verb: str) -> None:
+    """It is no phone that could not be reached."""
+    table = Table(up=True, policy=Policy(endpoints=("PJSIP/bob",))).start([{"action": verb, "to": "PJSIP/alice"}])
+    assert "channels.originateWithId" not in table.operations
+    assert table.types[-1] == "ActionFailed"
+    assert table.data()["error"]["reason"] == "forbidden"

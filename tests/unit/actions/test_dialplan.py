@@ -210,9 +210,21 @@ def test_redirect_sends_the_phone_elsewhere() -> None:
     table = Table(up=True).start([{"action": "redirect", "to": "PJSIP/sip:1@a"}, {"action": "ring"}])
     assert asked(table, "channels.redirect") == [{"channelId": "1", "endpoint": "PJSIP/sip:1@a"}]
     table.reply(status=204)
+    assert asked(table, "channels.setChannelVar")  # answered when the phone has said its last word
+    table.reply(status=204)
     table.hangup()
     table.finish()
-    assert table.operations == ["channels.redirect"]
+    assert table.operations == ["channels.redirect", "channels.setChannelVar"]
+    assert "ActionFailed" not in table.types
+
+
+def test_a_redirected_phone_that_stays_has_not_followed() -> None:
+    """After its last word."""
+    table = Table(up=True).start([{"action": "redirect", "to": "PJSIP/sip:1@a"}])
+    table.reply(status=204)
+    table.reply(status=204)
+    table.later(2.1)
+    assert failure(table) == "not_followed"
 
 
 # ---- variables ----
@@ -224,9 +236,17 @@ def test_variables_are_set_one_after_the_other() -> None:
     table = Table(up=True).start([both, {"action": "setVariable", "variable": "C"}])
     table.reply(status=204)
     table.reply(status=204)
-    assert [(p["variable"], p["value"]) for p in asked(table, "channels.setChannelVar")] == [("A", "1"), ("B", "2"), ("C", "")]
+    given = [(p["variable"], p.get("value")) for p in asked(table, "channels.setChannelVar")]
+    assert given == [("A", "1"), ("B", "2"), ("C", None)]
     table.reply(status=400, body={"message": "no"})
     assert failure(table) == "refused"
+
+
+def test_an_empty_value_is_written_to_a_function() -> None:
+    """There is nothing to remove, and Asterisk would write the same."""
+    table = Table(up=True).start([{"action": "setVariable", "variables": {"CALLERID(name)": "", "A": ""}}])
+    table.settle()
+    assert [p.get("value") for p in asked(table, "channels.setChannelVar")] == ["", None]
 
 
 def test_variables_are_read_and_one_that_is_not_set_is_null() -> None:
@@ -235,6 +255,6 @@ def test_variables_are_read_and_one_that_is_not_set_is_null() -> None:
     table.reply(status=200, body={"value": "x"})
     table.reply(status=404)
     assert (table.types[-1], table.data()["values"]) == ("VariableRead", {"A": "x", "B": None})
-    table = Table(up=True).start([{"action": "getVariable", "variable": "F()"}])
+    table = Table(up=True).start([{"action": "getVariable", "variable": "CHANNEL(x)"}])
     table.reply(status=500, body={"message": "Unable to read provided function"})
     assert failure(table) == "asterisk_error"

@@ -196,19 +196,20 @@ def test_what_was_typed_during_the_prompt_is_told_at_a_hangup() -> None:
 
 
 def test_what_the_caller_types_is_no_answer_of_the_callee() -> None:
-    """A callee who is screened presses their own keys; the caller's are still there for what follows the dial."""
+    """A callee who is screened presses their own keys; the caller's were pressed into the ringing, and answer nothing."""
     screening = [{"action": "gather", "maxDigits": 1, "branches": {"1": [], "default": [{"action": "hangup"}]}}]
     table = Table(up=True, events=frozenset({"StasisStart"})).start(
         [{"action": "dial", "to": "PJSIP/a", "confirm": screening}, GATHER | {"maxDigits": 1}]
     )
     table.press("1")
-    [leg] = [id for id, kind in table.call.owned.items() if kind == "leg"]
+    [leg] = [id for id, kind in table.owned.items() if kind == "leg"]
     table.happen("StasisStart", leg)
     assert "bridges.createWithId" not in table.operations
     table.happen("ChannelDestroyed", leg, cause=16)
     table.answer([])
-    assert table.types[-1] == "DigitsCollected"
-    assert table.data()["digits"] == "1"
+    assert table.types[-1] == "DialCompleted"
+    table.press("2")
+    assert (table.types[-1], table.data()["digits"]) == ("DigitsCollected", "2")
 
 
 def test_a_hangup_tells_what_was_typed() -> None:

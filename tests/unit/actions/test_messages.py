@@ -19,10 +19,11 @@ from hookrouter.calls.effects import Push
          {"deviceName": "Stasis:a", "deviceState": "BUSY"}),
         ({"action": "mailbox", "mailbox": "1@d", "newMessages": 2}, "mailboxes.update",
          {"mailboxName": "1@d", "oldMessages": 0, "newMessages": 2}),
-        ({"action": "sendMessage", "to": "pjsip:a", "from": "sip:b", "body": "x", "variables": {"A": "b"}}, "endpoints.sendMessage",
-         {"to": "pjsip:a", "from": "sip:b", "body": "x", "variables": {"A": "b"}}),
-        ({"action": "sendMessage", "to": "pjsip:a", "from": "sip:b"}, "endpoints.sendMessage",
-         {"to": "pjsip:a", "from": "sip:b", "body": ""}),
+        ({"action": "sendMessage", "to": "pjsip:a/sip:c@h", "from": "sip:b", "body": "x", "variables": {"A": "b"}},
+         "endpoints.sendMessage",
+         {"to": "pjsip:a/sip:c@h", "from": "sip:b", "body": "x", "variables": {"A": "b"}}),
+        ({"action": "sendMessage", "to": "xmpp:a", "from": "sip:b"}, "endpoints.sendMessage",
+         {"to": "xmpp:a", "from": "sip:b", "body": ""}),
         ({"action": "userEvent", "eventName": "e", "variables": {"A": "b"}}, "events.userEvent",
          {"eventName": "e", "application": "app", "source": "channel:1", "variables": {"A": "b"}}),
         ({"action": "userEvent", "eventName": "e"}, "events.userEvent",
@@ -45,6 +46,45 @@ def test_one_request_with_what_was_given(action: Any, operation: str, params: An
     table.reply(status=204)
     assert table.outcomes() == [(action["action"], "done")]
     assert table.types == ["StasisStart"]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"action": "sendMessage", "to": "pjsip:alice", "from": "sip:b"},
+        {"action": "endpoints.sendMessage", "to": "PJSIP:alice", "from": "sip:b"},
+        {"action": "endpoints.sendMessageToEndpoint", "tech": "PJSIP", "resource": "alice", "from": "sip:b"},
+        {"action": "endpoints.refer", "to": "pjsip:alice", "from": "sip:b", "refer_to": "sip:c@h"},
+        {"action": "endpoints.referToEndpoint", "tech": "pjsip", "resource": "alice", "from": "sip:b", "refer_to": "sip:c@h"},
+    ],
+    ids=lambda action: action["action"],
+)
+@pytest.mark.parametrize("state", ["online", "offline", "there is none"])
+def test_whether_an_endpoint_can_be_reached_is_asked_first(action: dict[str, Any], state: str) -> None:
+    """One that cannot gets nothing: Asterisk would crash where it has no `aors`."""
+    table = Table(up=True, scope="any").start([action])
+    (question,) = table.asked
+    assert (question.operation, question.params) == ("endpoints.get", {"tech": "PJSIP", "resource": "alice"})
+    if state == "there is none":
+        table.reply(status=404, body={"message": "Endpoint not found"})
+        table.turn("on_timer", next(key for key in table.call.timers if key.endswith("~doubt")))
+    else:
+        table.reply(status=200, body={"technology": "PJSIP", "resource": "alice", "state": state})
+    sent = [perform.operation for perform in table.asked if perform.operation.startswith("endpoints.") and perform is not question]
+    if state == "online":
+        wanted = action["action"] if "." in action["action"] else "endpoints.sendMessage"
+        assert sent == [wanted]
+        table.reply(status=202)
+        assert table.outcomes() == [(action["action"], "done")]
+    else:
+        assert sent == []
+        assert table.outcomes() == [(action["action"], "failed")]
+
+
+def test_an_operation_on_others_is_not_asked_for_without_leave() -> None:
+    table = Table(up=True).start([{"action": "endpoints.sendMessage", "to": "pjsip:a", "from": "sip:b"}])
+    assert table.asked == []
+    assert table.outcomes() == [("endpoints.sendMessage", "failed")]
 
 
 def test_notify_is_a_durable_delivery_beside_the_call() -> None:

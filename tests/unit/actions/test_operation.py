@@ -71,12 +71,12 @@ def test_several_channels_at_once_must_all_be_the_calls() -> None:
     made = {"action": "bridges.createWithId", "bridgeId": "b"}
     for channel in (["1", "another"], "1,another"):
         table = Table(up=True).start([made, {"action": "bridges.addChannel", "bridgeId": "b", "channel": channel}])
-        table.reply(status=200)
-        assert table.operations == ["bridges.createWithId"]
+        table.settle()
+        assert table.operations == ["bridges.get", "bridges.createWithId"]
         assert table.data()["error"]["reason"] == "forbidden"
         assert "another" in table.data()["error"]["message"]
     table = Table(up=True).start([made, {"action": "bridges.addChannel", "bridgeId": "b", "channel": ["1"]}])
-    table.reply(status=200)
+    table.settle()
     assert table.operations[-1] == "bridges.addChannel"
 
 
@@ -85,7 +85,7 @@ def test_what_is_made_belongs_to_the_call_and_goes_with_it() -> None:
     table = doing({"action": "channels.snoopChannel", "app": "app", "spy": "both"})
     id = params(table)["snoopId"]
     assert id.startswith("hr-snoop-")
-    assert table.call.owned == {id: "snoop"}
+    assert table.owned == {id: "snoop"}
     table.reply(status=200, body={"id": id})
     table.answer([])
     table.hangup()
@@ -97,7 +97,7 @@ def test_what_could_not_be_made_is_not_the_calls() -> None:
     """But what may have been made, as far as anybody knows, goes with the call."""
     table = doing({"action": "bridges.create"})
     table.reply(status=500)
-    assert table.call.owned == {}
+    assert table.owned == {}
     table = doing({"action": "bridges.create"})
     id = params(table)["bridgeId"]
     table.reply(status=0, fate="unknown")
@@ -110,4 +110,6 @@ def test_what_could_not_be_made_is_not_the_calls() -> None:
 def test_a_recording_is_known_by_its_name() -> None:
     """Which is the endpoint's own."""
     table = doing({"action": "channels.record", "name": "mine", "format": "wav"})
-    assert table.call.owned == {"mine": "recording"}
+    assert table.owned == {}
+    table.settle()
+    assert table.owned == {"mine": "recording"}

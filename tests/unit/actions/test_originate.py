@@ -8,9 +8,11 @@ import pytest
 from rig.table import Table
 
 from hookrouter.calls.effects import Announce, Effect
+from hookrouter.policy.authority import token
 
 CALL = {"action": "originate", "to": "PJSIP/a", "id": "4711", "timeout": 20}
 ID = "hr-call-4711."
+PROOF = token("", ID)
 
 
 class Listening(Table):
@@ -34,24 +36,25 @@ def calling(**more: Any) -> Listening:
 
 def result(table: Table) -> dict[str, Any]:
     assert table.types[-1] == "OriginateCompleted"
-    assert table.call.owned == {}
+    assert table.owned == {}
     return {key: value for key, value in table.data().items() if key != "action"}
 
 
 def withdrawn(table: Listening) -> bool:
-    return table.announced[-1] == Announce(ID, "", (), None)
+    return table.announced[-1] == Announce(ID, "", (), None, by="main/1 1000.0")
 
 
 def test_the_new_call_is_announced_before_it_rings() -> None:
     """To whom it belongs, what it does first, its state."""
     table = calling(route="sales", actions=[{"action": "answer"}], state={"a": 1}, callerId="<7>", variables={"A": "b"})
-    assert table.announced == [Announce(ID, "sales", (b'{"action":"answer"}',), b'{"a": 1}')]
+    said = Announce(ID, "sales", (b'{"action":"answer"}',), b'{"a": 1}', by="main/1 1000.0", token=PROOF, to="PJSIP/a")
+    assert table.announced == [said]
     [asked] = table.asked
     assert asked.operation == "channels.originateWithId"
     assert asked.params == {"channelId": ID, "endpoint": "PJSIP/a", "app": "app", "timeout": 20, "callerId": "<7>",
-                            "variables": {"A": "b"}}  # fmt: skip
+                            "appArgs": f"hookrouter-call,{PROOF},{ID}", "variables": {"A": "b"}}  # fmt: skip
     table = calling()
-    assert table.announced == [Announce(ID, "ivr", (), None)]
+    assert table.announced == [Announce(ID, "ivr", (), None, by="main/1 1000.0", token=PROOF, to="PJSIP/a")]
 
 
 def test_without_an_id_each_is_a_call_of_its_own() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rig.table import Table
 
+from hookrouter import actions
 from hookrouter.actions.decode import decode_answer
 
 PLAY = {"action": "play", "media": "sound:a"}
@@ -25,25 +28,66 @@ def asked(table: Table, operation: str) -> list[dict[str, Any]]:
 
 def result(table: Table) -> dict[str, Any]:
     assert table.types[-1] == "PlayCompleted"
-    assert table.call.owned == {}
+    assert table.owned == {}
     return {key: value for key, value in table.data().items() if key != "action"}
 
 
 def failure(table: Table) -> str:
     assert table.types[-1] == "ActionFailed"
-    assert table.call.owned == {}  # what is over holds up nothing that comes after it
+    assert table.owned == {}  # what is over holds up nothing that comes after it
     return str(table.data()["error"]["reason"])
 
 
 def test_it_is_complete_when_the_sound_has_ended() -> None:
-    """With its parameters in Asterisk's words; a web address is a sound."""
+    """With its parameters in Asterisk's words; a web address is a sound, and a playback of its own."""
     table = playing(media=["https://a.example/x.wav", "number:3"], lang="de", skipms=500, offsetms=100)
     [params] = asked(table, "channels.playWithId")
-    assert params["media"] == ["sound:https://a.example/x.wav", "number:3"]
+    assert params["media"] == ["sound:https://a.example/x.wav"]
     assert (params["lang"], params["skipms"], params["offsetms"]) == ("de", 500, 100)
+    table.playback()
+    table.settle()
     assert table.types == ["StasisStart"]
+    assert asked(table, "channels.playWithId")[1]["media"] == ["number:3"]
+    assert "offsetms" not in asked(table, "channels.playWithId")[1]
     table.playback()
     assert result(table) == {"state": "done"}
+
+
+def test_what_comes_from_the_web_is_tried_again_and_at_last_by_an_address_of_its_own() -> None:
+    """Asterisk's cache loses what several callers fetch at once; what is there for nobody fails in the end."""
+    url = "https://a.example/x.wav?sig=1"
+    for heard_at in (2, 3, None):
+        table = playing(media=url)
+        for attempt in (1, 2, 3):
+            table.playback("done" if attempt == heard_at else "failed")
+            table.later(0.4)
+            table.settle()
+        media = [params["media"][0] for params in asked(table, "channels.playWithId")]
+        assert media[:2] == [f"sound:{url}"] * 2
+        if heard_at == 2:
+            assert result(table) == {"state": "done"}
+        else:
+            assert media[2].startswith(f"sound:{url}#hr-playback-1-")
+            assert media[2].endswith(".wav")
+            assert len(media) == 3
+            assert failure(table) == "media_failed" if heard_at is None else result(table) == {"state": "done"}
+
+
+def test_each_part_of_a_list_has_its_own_tries() -> None:
+    """What Asterisk has itself is asked for together, and fails at once."""
+    table = playing(media=["sound:a", "number:1", "http://a.example/x", "sound:b"])
+    table.playback()
+    table.settle()
+    table.playback("failed")
+    table.later(0.2)
+    table.settle()
+    table.playback()
+    table.settle()
+    table.playback("failed")
+    table.later(0.4)
+    media = [params["media"] for params in asked(table, "channels.playWithId")]
+    assert media == [["sound:a", "number:1"], ["sound:http://a.example/x"], ["sound:http://a.example/x"], ["sound:b"]]
+    assert failure(table) == "media_failed"
 
 
 def test_it_is_played_as_often_as_it_says() -> None:
@@ -74,7 +118,7 @@ def test_a_key_of_stop_on_ends_it_and_is_told() -> None:
     assert len(asked(table, "playbacks.stop")) == 1
     table.playback()
     assert result(table) == {"state": "done", "digit": "#"}
-    assert table.call.digits == "*"  # typed ahead, for what follows
+    assert table.call.digits == "12*"  # typed ahead, for what follows
 
 
 def test_media_that_cannot_be_played_fail() -> None:
@@ -94,7 +138,8 @@ def test_media_that_cannot_be_played_fail() -> None:
 
 def test_media_whose_end_asterisk_never_tells_fail() -> None:
     """Such as a recording that is not there: the playback is asked for, twice."""
-    table = playing(media="recording:none")
+    table = Table(up=True, allow=("recording:n*",)).start([PLAY | {"media": "recording:none"}])
+    table.settle()
     table.later(0.4)
     table.reply("playbacks.get", 404)
     table.later(0.4)
@@ -160,7 +205,7 @@ def test_a_sound_that_is_replaced_is_stopped_and_holds_up_nothing() -> None:
     table = playing()
     table.turn("inject", INSTEAD)
     assert len(asked(table, "playbacks.stop")) == 1
-    assert table.call.owned == {}
+    assert table.owned == {}
 
 
 # ---- say ----
@@ -201,3 +246,10 @@ def test_a_text_that_is_replaced_is_not_heard(spoken: bool) -> None:
     if not spoken:
         table.reply("~speech", 200, {"media": "sound:/spoken/1"})
         assert asked(table, "channels.playWithId") == []
+
+
+def test_what_an_answer_names_is_played_by_play_alone() -> None:
+    """Wherever it stands, it has the tries of `play`: other verbs ask for Asterisk's own sounds only."""
+    folder = Path(actions.__file__).parent
+    asks = re.compile(r'"(?:channels|bridges)\.play(?:WithId)?", (?!channelId=\w+, media=\["sound:|bridgeId=[\w.]+, media=\["sound:)')
+    assert [path.name for path in folder.glob("*.py") if asks.search(path.read_text())] == ["play.py"]

@@ -13,8 +13,8 @@ from hookrouter.actions.base import Member
 from hookrouter.actions.decode import decode_answer
 from hookrouter.actions.queue import queue_room
 
-ROOM = queue_room("app", "support")
-CLAIMED = {"call": "c1", "state": '{"vip":true}', "caller": "100", "waitSeconds": 42.0}
+ROOM = queue_room("app", "", "support")
+CLAIMED = {"call": "c1", "channel": "c1", "state": '{"vip":true}', "caller": "100", "waitSeconds": 42.0}
 
 
 def member(call: str, since: float = 900.0, priority: int = 0, claimed: bool = False) -> Member:
@@ -74,7 +74,7 @@ def talking(**more: Any) -> Table:
 
 def left(table: Table) -> None:
     """Nothing is: neither the place, nor the bridge."""
-    assert table.call.owned == {}
+    assert table.owned == {}
 
 
 def test_the_caller_hears_music_and_learns_the_place() -> None:
@@ -176,13 +176,13 @@ def test_one_agent_gets_the_caller() -> None:
     table = claimed()
     [signal] = table.signals
     assert (signal.target, signal.name) == ("a1", "claimed")
-    assert signal.data == {"ok": True, "call": "1", "state": "{}", "caller": "", "waitSeconds": 10.0}
+    assert signal.data == {"ok": True, "call": "1", "channel": "1", "state": "{}", "caller": "", "waitSeconds": 10.0}
     table.turn("on_signal", "claim", {"agent": "a2"})
     assert table.signals[-1].data["ok"] is False
     table.turn("on_signal", "connect", {"agent": "a2", "bridge": "b2", "state": "null"})
     table.turn("on_signal", "release", {"agent": "a2"})
     table.turn("on_signal", "gone", {"agent": "a2"})
-    assert "b2" not in table.call.owned
+    assert "b2" not in table.owned
     table = talking()
     table.turn("on_signal", "claim", {"agent": "a2"})
     assert table.signals[-1].data["ok"] is False
@@ -254,7 +254,7 @@ def test_who_is_given_back_waits_as_before() -> None:
     table.later(8)
     table.turn("on_signal", "release", {"agent": "a1"})
     assert table.operations[-1] == "channels.startMoh"
-    assert "b1" not in table.call.owned
+    assert "b1" not in table.owned
     table.later(20)
     assert table.types.count("QueueWaiting") == 2
     table.answer(None)
@@ -407,7 +407,7 @@ def test_an_agent_who_does_not_take_the_caller_gives_the_place_back(who: str) ->
         table.hangup()
     assert signals(table)[-1] == ("c1", "release")
     if who != "is replaced":
-        assert result(table)["reason"] == ("rejected" if who == "rejects" else "hangup")
+        assert result(table)["reason"] == ("hangup" if who == "hangs up" else "rejected")
     left(table)
 
 
@@ -445,7 +445,7 @@ def test_an_agent_may_take_one_after_the_other() -> None:
     table.turn("on_signal", "caller gone", {"call": "c1"})
     assert json.loads(table.call.outbox[-1].data)["reason"] == "answered"
     table.others.rooms[ROOM] = [member("c2")]
-    table.others.calls["c2"] = SimpleNamespace(id="c2", route="ivr", state_json=b"")
+    table.others.calls["c2"] = SimpleNamespace(id="c2", channel="c2", route="ivr", state_json=b"", tenant="")
     table.answer([{"action": "dequeue", "queue": "support"}])
     table.turn("on_signal", "caller gone", {"call": "c1"})
     assert signals(table)[-1] == ("c2", "claim")

@@ -96,11 +96,22 @@ def test_a_recording_without_a_name_gets_one_that_can_be_a_file() -> None:
 
 
 def test_a_recording_that_is_refused_fails_in_words_of_asterisk() -> None:
-    """Such as one whose name is taken."""
+    """It is not the name; perhaps the caller has just hung up, and that is looked at first."""
+    table = Table(up=True).start([VOICEMAIL])
+    table.reply("channels.record", 409, {"message": "Channel is in a bridge"})
+    table.reply("recordings.getStored", 404)
+    assert error(table) == {"reason": "conflict", "message": "recording `vm/1`: Channel is in a bridge", "status": 409}
+    assert table.owned == {}
+
+
+def test_a_name_that_exists_is_told_at_once() -> None:
+    """Asterisk's 409 may be one of several things; asking tells which."""
     table = Table(up=True).start([VOICEMAIL])
     table.reply("channels.record", 409, {"message": "Recording exists"})
-    assert error(table) == {"reason": "conflict", "message": "recording `vm/1`: Recording exists", "status": 409}
-    assert table.call.owned == {}
+    table.reply("recordings.getStored", 200, {"name": "vm/1"})
+    assert table.types[-1] == "ActionFailed"
+    assert table.data()["error"]["reason"] == "exists"
+    assert table.owned == {}
 
 
 def test_a_recording_that_fails_says_why() -> None:
@@ -247,14 +258,15 @@ def test_a_snoop_that_is_refused_is_told() -> None:
     table = both(entered=False)
     table.reply("channels.snoopChannelWithId", 409, {"message": "no"})
     assert error(table)["message"] == "recording `both`: no"
-    assert table.call.owned == {}
+    assert table.owned == {}
 
 
 def test_a_snoop_whose_recording_is_refused_goes() -> None:
     """Nobody would hear what it hears."""
     table = both()
     table.reply("channels.record", 409, {"message": "exists"})
-    assert error(table)["reason"] == "conflict"
+    table.reply("recordings.getStored", 200, {"name": "all"})
+    assert error(table)["reason"] == "exists"
     assert asked(table, "channels.hangup") == [{"channelId": snoop(table)}]
 
 
@@ -328,6 +340,9 @@ def _asked_to_pause() -> Table:
 def test_a_recording_that_has_not_begun_is_paused_as_soon_as_it_has() -> None:
     """404 is asked again, and the program goes on once it is done."""
     table = _asked_to_pause()
+    assert "recordings.pause" not in table.operations  # whose recording it is is not known yet
+    table.reply("channels.record", 201)
+    table.later(0.2)
     table.reply("recordings.pause", 404)
     assert "channels.hangup" not in table.operations
     table.later(0.2)
@@ -340,10 +355,12 @@ def test_a_recording_that_has_not_begun_is_paused_as_soon_as_it_has() -> None:
 def test_a_recording_that_never_begins_is_told() -> None:
     """After a second of asking, not for ever."""
     table = _asked_to_pause()
-    for _ in range(10):
+    table.reply("channels.record", 201)
+    table.later(0.1)
+    for _ in range(9):
         table.reply("recordings.pause", 404)
         table.later(0.2)
-    assert table.operations.count("recordings.pause") == 10
+    assert table.operations.count("recordings.pause") == 9
     table.later(5)  # a 404 might have been a hangup: that is looked at first
     assert table.types[-1] == "ActionFailed"
     assert table.data()["error"]["status"] == 404

@@ -15,7 +15,7 @@ from hookrouter.errors import AnswerRefused
 def spying(**more: Any) -> Table:
     """The supervisor asks to hear the call `other`."""
     table = Table(up=True)
-    table.others.calls["other"] = SimpleNamespace(id="other", route="ivr", state_json=b"")
+    table.others.calls["other"] = SimpleNamespace(id="other", channel="other", route="ivr", state_json=b"", tenant="")
     return table.start([{"action": "spy", "call": "other"} | more])
 
 
@@ -43,7 +43,7 @@ def result(table: Table) -> dict[str, Any]:
     assert "SpyCompleted" in [out.type for out in table.call.outbox]
     while table.types[-1] != "SpyCompleted":
         table.answer(None)
-    assert table.call.owned == {}
+    assert table.owned == {}
     return {key: value for key, value in table.data().items() if key != "action"}
 
 
@@ -140,4 +140,4 @@ def test_what_asterisk_refuses_is_told_and_nothing_is_left() -> None:
     table.reply("channels.snoopChannelWithId", 404, {"message": "Channel not found"})
     table.later(5)
     assert table.data()["error"]["message"] == "spy: Channel not found"
-    assert table.call.owned == {}
+    assert table.owned == {}

@@ -41,14 +41,14 @@ def result(table: Table) -> dict[str, Any]:
     assert "StreamCompleted" in [out.type for out in table.call.outbox]
     while table.types[-1] != "StreamCompleted":
         table.answer(None)
-    assert table.call.owned == {}
+    assert table.owned == {}
     return {key: value for key, value in table.data().items() if key != "action"}
 
 
 def error(table: Table) -> Any:
     table.later(5)
     assert table.types[-1] == "ActionFailed"
-    assert table.call.owned == {}
+    assert table.owned == {}
     return table.data()["error"]
 
 
@@ -128,7 +128,7 @@ def test_when_the_caller_hangs_up_the_stream_ends() -> None:
     assert result(table) == {"reason": "hangup", "seconds": 0.0}
     table = talking()
     table.turn("inject", decode_answer(b'[{"action": "pause", "seconds": 60}]'))
-    assert table.operations[-2:] == ["channels.hangup", "bridges.destroy"]
+    assert table.operations[-3:] == ["channels.hangup", "bridges.removeChannel", "bridges.destroy"]
     table = talking()
     table.happen("BridgeDestroyed", "", bridge={"id": "another", "channels": []})
     table.happen("BridgeDestroyed", "", bridge={"id": bridge(table), "channels": []})
@@ -140,7 +140,7 @@ def test_a_program_that_does_not_take_it_fails() -> None:
     """Refused, or silent for two seconds."""
     table = streaming()
     table.happen("ChannelDestroyed", media(table), cause=111)
-    assert error(table)["message"] == "nobody takes the stream at bot (cause 111)"
+    assert error(table)["message"] == "nothing accepts the stream at bot (cause 111): does the program run there?"
     table = streaming()
     table.later(2)
     assert error(table)["message"] == "the media to bot was not up within 2 s"

@@ -64,7 +64,7 @@ def result(table: Table) -> tuple[str, float, str]:
 
 
 def left_over(table: Table) -> list[str]:
-    return [id for id, kind in table.call.owned.items() if kind in ("leg", "bridge")]
+    return [id for id, kind in table.owned.items() if kind in ("leg", "bridge")]
 
 
 def test_one_who_still_rings_after_a_reconnect_goes_on_ringing() -> None:
@@ -93,6 +93,21 @@ def test_blind_the_caller_hears_music_until_the_new_one_answers_and_then_they_ta
     table.later(30)
     table.happen("ChannelDestroyed", bob, cause=16)
     assert result(table) == ("transferred", 30.0, "hangup")
+    assert left_over(table) == []
+    table.finish()
+
+
+def test_one_whose_end_asterisk_does_not_tell_is_asked_for_once_it_has_left_the_app() -> None:
+    """The caller is not left alone in the bridge."""
+    table = transfer()
+    table.settle()
+    leg = newest(table)
+    table.happen("StasisStart", leg)
+    table.settle()
+    table.happen("StasisEnd", leg)
+    table.later(0.2)
+    table.reply("channels.get", 404, {})
+    assert result(table)[0] == "transferred"
     assert left_over(table) == []
     table.finish()
 

@@ -22,7 +22,8 @@ from hookrouter.ari.protocol import RestRequest, decode_request, encode_response
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.ari.websocket import PingTimeout
 from hookrouter.facts import AriConnected, AriLost, AriReplaced, AriRequested, Fact, Facts, Warned
-from hookrouter.http import Http
+from hookrouter.http.client import Http
+from hookrouter.http.trust import Trust
 
 INFO = b'{"status":{"startup_time":"2026-11-23T01:00:00"},"system":{"version":"22.10.1"}}'
 PING = Request("asterisk.ping", {})
@@ -55,6 +56,7 @@ class Socket:
         self.requests: list[RestRequest] = []
         self.closed = False
         self.half_open = False
+        self.boots_after = 0  # requests that are refused until then
         self.gone = asyncio.Event()
         self._queue: asyncio.Queue[bytes | Exception] = asyncio.Queue()
 
@@ -68,6 +70,8 @@ class Socket:
     async def send(self, data: bytes) -> None:
         request = decode_request(data)
         self.requests.append(request)
+        if len(self.requests) == self.boots_after:
+            self.answers["asterisk/info"] = (200, INFO)
         usual = (200, b"{}") if request.uri.startswith("applications/") else (204, b"")
         found = self.answers.get(request.uri.partition("?")[0], usual)
         if found is not None:
@@ -164,6 +168,10 @@ CONNECT = AsteriskSettings("main", url="http://pbx:8088/", username="me", passwo
 
 async def fine(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, content=INFO)
+
+
+async def missing(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(404, content=b"{}")
 
 
 async def refused(request: httpx.Request) -> httpx.Response:
@@ -308,6 +316,25 @@ async def test_an_info_that_is_none_ends_the_connection(body: bytes) -> None:
     assert socket.closed
 
 
+async def test_a_socket_that_comes_before_asterisk_is_ready_is_kept() -> None:
+    """It is asked again until it is; a socket that is cut would be opened again at once."""
+    world, socket = World(LISTEN), Socket(**{"asterisk/info": (503, b'{"message":"Asterisk not booted"}')})
+    socket.boots_after = 3
+    await world.accept(socket)
+    assert world.client.ready
+    assert not world.of(AriLost)
+    assert socket.uris().count("GET asterisk/info") == 3
+    await world.client.stop()
+
+
+async def test_an_asterisk_that_never_gets_ready_ends_the_connection() -> None:
+    """After half a minute."""
+    world, socket = World(LISTEN), Socket(**{"asterisk/info": (503, b'{"message":"Asterisk not booted"}')})
+    await asyncio.wait_for(world.client.accept(socket), 5)
+    assert "503" in world.of(AriLost)[0].detail
+    assert sum(world.time.slept) == pytest.approx(30)
+
+
 async def test_a_mistake_of_ours_ends_the_connection_and_not_the_client() -> None:
     """The next connection is greeted like any other."""
     world = World(LISTEN)
@@ -377,6 +404,36 @@ async def test_without_http_it_waits_until_the_channel_is_free(settings: Asteris
     await world.client.stop()
 
 
+def set_to(value: str) -> Request:
+    return Request("channels.setChannelVar", {"channelId": "1", "variable": "X", "value": value})
+
+
+async def test_what_is_too_long_for_http_waits_for_the_socket_though_it_would_block() -> None:
+    """Asterisk's HTTP server takes a line of 4,000 bytes, its socket 65,535."""
+    world, socket = World(BOTH, fine), Socket()
+    await world.accept(socket)
+    busy = True
+    waiting = asyncio.create_task(world.client.perform(set_to("a" * 60_000), channel_busy=lambda: busy))
+    await asyncio.wait({waiting}, timeout=0.01)
+    assert (await world.client.perform(set_to("a" * 3_000), channel_busy=lambda: busy)).status == 200
+    busy = False
+    assert (await asyncio.wait_for(waiting, 5)).status == 204
+    assert [len(str(request.url)) < 4_000 for request in world.over_http] == [True]
+    await world.client.stop()
+
+
+@pytest.mark.parametrize("value", ["a" * 70_000, "ä" * 11_000, '"' * 30_000])
+async def test_what_is_too_long_for_the_socket_is_not_sent(value: str) -> None:
+    """Asterisk would close it, and every call would pay for one."""
+    world, socket = World(BOTH, fine), Socket()
+    await world.accept(socket)
+    reply = await world.client.perform(set_to(value))
+    assert reply.status == 413
+    assert b"Asterisk takes 65535" in reply.body
+    assert not any("variable" in uri for uri in socket.uris())
+    await world.client.stop()
+
+
 async def test_without_a_socket_requests_go_over_http() -> None:
     """Calls live on while the socket is away."""
     world = World(BOTH, fine)
@@ -431,11 +488,16 @@ async def test_a_subscription_is_made_now_and_after_each_connect() -> None:
     await world.client.stop()
 
 
-async def test_a_file_is_fetched_over_http_only() -> None:
-    """501 without a url, 502 where it does not answer."""
-    assert (await World(LISTEN).client.fetch("/recordings/stored/x/file"))[0] == 501
-    assert (await World(BOTH, refused).client.fetch("/recordings/stored/x/file"))[0] == 502
-    assert (await World(BOTH, fine).client.fetch("/recordings/stored/x/file"))[2] == INFO
+async def test_a_file_is_passed_on_over_http_only() -> None:
+    """501 without a url, 502 where it does not answer, else Asterisk's own status; its bytes piece by piece."""
+    file = "/recordings/stored/x/file"
+    assert await World(LISTEN).client.download(file) == 501
+    assert await World(BOTH, refused).client.download(file) == 502
+    assert await World(BOTH, missing).client.download(file) == 404
+    found = await World(BOTH, fine).client.download(file)
+    assert not isinstance(found, int)
+    assert b"".join([piece async for piece in found.pieces()]) == INFO
+    await found.close()
 
 
 # ---- connecting
@@ -448,7 +510,7 @@ class Asterisk:
         self.script = list(script)
         self.seen: list[tuple[str, list[tuple[str, str]]]] = []
 
-    async def __call__(self, url: str, headers: list[tuple[str, str]]) -> Socket:
+    async def __call__(self, url: str, headers: list[tuple[str, str]], trust: Trust) -> Socket:
         self.seen.append((url, headers))
         await asyncio.sleep(0)
         item = self.script.pop(0) if self.script else OSError("refused")

@@ -9,7 +9,7 @@ import pytest
 from hookrouter.ari.operations import HttpRequest, Operation, Request, operation
 from hookrouter.ari.performing import Job, Reply
 from hookrouter.errors import AriFateUnknown, AriUnreachable
-from hookrouter.retrying import Again
+from hookrouter.http.retrying import Again
 
 CUT = "cut"  # sent, and no reply came
 AWAY = "away"  # not sent
@@ -53,7 +53,10 @@ class Way:
         self.asked.append(request.operation)
         return Reply(self.proof, b"{}", "replied" if self.proof else "unreachable")
 
-    def report(self, request: Request, status: int, started: float, transport: str, attempt: int, call: str, detail: str) -> None:
+    def report(
+        self, request: Request, status: int, started: float, transport: str, attempt: int, call: str, detail: str,
+        reply: bytes = b"",
+    ) -> None:  # fmt: skip
         self.reported.append((attempt, status))
 
     def now(self) -> float:

@@ -63,7 +63,7 @@ def test_events_pass_whatever_they_are(raw: bytes, type: str) -> None:
     assert message.type == type
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"{}", b"null", b'{"type":1}', b'{"type":"X","args":"a"}', b"\xff\xfe"])
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"{}", b"null", b'{"type":1}', b"\xff\xfe"])
 def test_what_is_not_an_event_is_refused(raw: bytes) -> None:
     """Garbage raises one kind of error, which the reader survives."""
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):

@@ -13,17 +13,19 @@ from hookrouter.ari.events import decode_head
 from hookrouter.calls.board import Board, Live, ids_of
 from hookrouter.calls.call import Call, Program
 
+KINDS = ("channel", "bridge", "playback", "recording")
+
 
 def live(id: str, *owned: str, asterisk: str = "main", key: str = "") -> Live:
     return Live(Call(key=key or f"{asterisk}/{id}", id=id, asterisk=asterisk, app="app", route="ivr", started_at=0.0,
-                     owned=dict.fromkeys(owned, "leg")), None)  # fmt: skip
+                     owned={kind: dict.fromkeys(owned, "leg") for kind in KINDS if owned}), None)  # fmt: skip
 
 
 def put(board: Board, *lives: Live) -> None:
     for one in lives:
         board.add(one)
-        for id in (one.call.id, *one.call.owned):
-            board.watch(one, id)
+        for kind, id in (("channel", one.call.id), *one.call.things()):
+            board.watch(one, kind, id)
 
 
 def found(board: Board, asterisk: str = "main", **event: Any) -> list[str]:
@@ -76,8 +78,8 @@ def test_what_is_watched_twice_is_watched_once() -> None:
     board = Board()
     one = live("1", "a")
     put(board, one, one)
-    board.unwatch(one, "a")
-    board.unwatch(one, "a")
+    board.unwatch(one, "channel", "a")
+    board.unwatch(one, "channel", "a")
     assert found(board, channel={"id": "a"}) == []
 
 
@@ -86,7 +88,7 @@ def test_a_call_does_not_lose_its_own_channel() -> None:
     board = Board()
     one = live("1")
     put(board, one)
-    board.unwatch(one, "1")
+    board.unwatch(one, "channel", "1")
     assert found(board, channel={"id": "1"}) == ["main/1"]
     board.remove(one)
     assert found(board, channel={"id": "1"}) == []
@@ -110,12 +112,12 @@ def test_a_channel_that_comes_back_is_another_call_beside_the_one_that_is_still_
     put(board, old)
     old.call.ended = True
     assert board.by_channel("1") is old
-    assert board.of("main", "1") is None
+    assert board.of("main", "channel", "1") is None
     key = board.free_key("main", "1")
     new = live("1", key=key)
     put(board, new)
     assert board.free_key("main", "1") not in ("main/1", key)
-    assert board.of("main", "1") is board.by_channel("1", "main") is new
+    assert board.of("main", "channel", "1") is board.by_channel("1", "main") is new
     assert board.by_channel("1", "second") is None
     assert board.by_channel("2") is None
     assert [one.call.key for one in board] == ["main/1", key]
@@ -135,9 +137,12 @@ def test_who_is_in_a_room_is_what_the_runs_say() -> None:
 
 def test_what_plays_or_records_makes_a_call_busy() -> None:
     """Some requests wait behind it; a leg or a bridge is nothing of that kind."""
-    one = live("1", "a")
+    one = live("1")
+    one.call.owned = {"channel": {"a": "leg"}, "bridge": {"b": "bridge"}, "recording": {"c": "call-recording"}}
     assert not one.busy
-    one.call.owned["r"] = "recording"
+    one.call.owned["recording"]["r"] = "recording"
+    assert one.busy
+    one.call.owned = {"playback": {"p": "playback"}}
     assert one.busy
 
 
@@ -153,4 +158,4 @@ def test_a_call_that_is_lent_is_away() -> None:
 def test_every_id_is_looked_for() -> None:
     """A phone's own REFER names its channel only there."""
     head = decode_head(b'{"type":"ChannelTransfer","channel":{"id":"1"},"referred_by":{"source_channel":{"id":"2"}}}')
-    assert list(ids_of(head)) == ["1", "2"]
+    assert list(ids_of(head)) == [("channel", "1"), ("channel", "2")]

@@ -33,7 +33,7 @@ def taken(table: Table) -> list[str]:
 
 def test_a_parallel_program_whose_result_nobody_answers_is_over() -> None:
     """It holds nothing up: the call that is left waits, and falls back when it has waited too long."""
-    table = Table(idle_timeout=60.0).start([PAUSE])
+    table = Table(silence_timeout=0.0, idle_timeout=60.0).start([PAUSE])
     table.press("1")
     table.answer({"actions": [READ], "mode": "parallel"})
     reads(table)
@@ -123,7 +123,7 @@ def test_an_empty_list_of_fallback_actions_is_none() -> None:
 
 def test_a_hangup_that_fails_is_not_tried_for_ever() -> None:
     """The end of the ladder is its end; the call waits for its next event."""
-    table = Table(fallback=fallback(HANGUP), idle_timeout=60.0).start()
+    table = Table(fallback=fallback(HANGUP), silence_timeout=0.0, idle_timeout=60.0).start()
     table.unanswered()
     table.reply(status=500)
     assert table.operations == ["channels.hangup"]
@@ -145,7 +145,7 @@ def test_a_callee_who_was_to_be_judged_by_an_endpoint_that_is_away_is_not_joined
     """What the callee typed in `confirm` nobody has read: the leg is let go, and the caller is told, not kept ringing."""
     confirm = [{"action": "gather", "maxDigits": 1}]
     table = Table(up=True).start([{"action": "dial", "to": "PJSIP/a", "confirm": confirm}])
-    leg = next(id for id, kind in table.call.owned.items() if kind == "leg")
+    leg = next(id for id, kind in table.owned.items() if kind == "leg")
     table.reply("channels.originateWithId", 200)
     table.happen("StasisStart", leg)
     table.press("5", leg)
@@ -163,7 +163,7 @@ def test_a_callee_is_joined_when_there_is_a_rest_to_judge_by() -> None:
     """A lost answer lets the rest of `confirm` go on, as it does in every program."""
     confirm = [{"action": "gather", "maxDigits": 1}, {"action": "pause", "seconds": 1}]
     table = Table(up=True).start([{"action": "dial", "to": "PJSIP/a", "confirm": confirm}])
-    leg = next(id for id, kind in table.call.owned.items() if kind == "leg")
+    leg = next(id for id, kind in table.owned.items() if kind == "leg")
     table.reply("channels.originateWithId", 200)
     table.happen("StasisStart", leg)
     table.press("5", leg)

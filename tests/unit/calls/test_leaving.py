@@ -118,10 +118,12 @@ def test_any_variable_may_be_brought_back(name: str) -> None:
 
 
 def test_a_call_that_does_not_leave_although_it_was_sent_falls_back_when_it_has_waited_too_long() -> None:
-    """A phone that was redirected and did not follow: its caller is not left in silence."""
+    """Given back to the dialplan, and still here: its caller is not left in silence."""
     fallback = Fallback(Endpoint(""), (b'{"action":"hangup"}',))
-    table = Table(up=True, idle_timeout=60.0, fallback=fallback).start([{"action": "redirect", "to": "PJSIP/b"}])
-    table.reply("channels.redirect")
+    table = Table(up=True, silence_timeout=0.0, idle_timeout=60.0, fallback=fallback).start(
+        [{"action": "continue"}]
+    )
+    table.reply("channels.continueInDialplan")
     for _ in range(25):
         table.later(3)
         if "channels.get" in [pending.operation for pending in table.call.requests.values()]:
@@ -230,7 +232,7 @@ def test_what_a_call_made_goes_when_its_last_action_has_told_its_result() -> Non
     """Also a bridge that nobody was in yet, and what was made by name."""
     table = Table(up=True, scope="any").start([{"action": "bridges.create", "type": "mixing"}])
     table.reply("bridges.create", 200, {"id": "x"})
-    made = next(iter(table.call.owned))
+    made = next(iter(table.owned))
     table.hangup()
     destroyed = [p.params for p in table.asked if p.operation == "bridges.destroy"]
     assert destroyed == [{"bridgeId": made}]

@@ -226,14 +226,16 @@ def test_who_waits_hears_something_and_it_stops_with_the_answer() -> None:
 
 def test_a_call_that_waits_too_long_falls_back() -> None:
     """After `idle_timeout` without an event."""
-    table = Table(idle_timeout=60.0).start([])
+    table = Table(silence_timeout=0.0, idle_timeout=60.0).start([])
     table.later(59)
     assert table.operations == []
     table.later(2)
     assert table.operations == ["channels.continueInDialplan"]
 
 
-@pytest.mark.parametrize(("when_done", "operation"), [("hangup", "channels.hangup"), ("continue", "channels.continueInDialplan")])
+@pytest.mark.parametrize(
+    ("when_done", "operation"), [("hangup", "channels.hangup"), ("continue", "channels.continueInDialplan")]
+)
 def test_when_done_says_what_follows_the_program(when_done: str, operation: str) -> None:
     """Instead of waiting for the next event."""
     table = Table().start({"actions": [ANSWER], "whenDone": when_done})
@@ -308,7 +310,9 @@ INPUTS = st.one_of(
     st.tuples(st.just("answer"), st.lists(st.sampled_from(EXAMPLES), max_size=3)),
     st.tuples(st.just("mixed"), st.tuples(st.sampled_from(["append", "parallel"]), st.sampled_from(EXAMPLES))),
     st.tuples(st.just("inject"), st.sampled_from(EXAMPLES)),
-    st.tuples(st.just("signal"), st.sampled_from(["started", "ended", "claim", "connect", "release", "gone", "caller gone"])),
+    st.tuples(
+        st.just("signal"), st.sampled_from(["started", "ended", "claim", "connect", "release", "gone", "caller gone"])
+    ),
     st.tuples(st.just("unanswered"), st.just(None)),
     st.tuples(st.just("press"), st.sampled_from("0123456789*#")),
     st.tuples(st.just("later"), st.floats(0, 40)),
@@ -325,7 +329,11 @@ def play(table: Table, what: str, value: Any) -> None:
     """One random input, if it makes sense now."""
     call = table.call
     if what == "reply" and call.requests:
-        table.reply(status=value, body={"value": "x", "message": "m", "media": "sound:x"}, fate="unknown" if value == 0 else "replied")
+        table.reply(
+            status=value,
+            body={"value": "x", "message": "m", "media": "sound:x"},
+            fate="unknown" if value == 0 else "replied",
+        )
     elif what == "answer" and call.in_flight:
         table.answer(value)
     elif what == "mixed" and call.in_flight:
@@ -350,13 +358,13 @@ def play(table: Table, what: str, value: Any) -> None:
 
 
 def owned_event(table: Table, what: str, value: str) -> None:
-    id, kind = next(reversed(table.call.owned.items()))
+    id, kind = next(reversed(table.owned.items()))
     if what == "playback" and kind == "playback":
         table.happen("PlaybackFinished", "", playback={"id": id, "state": value})
     elif what == "leg" and kind in ("leg", "snoop", "originated"):
         table.happen(value, id, cause=17)
     elif what == "bridge" and kind in ("bridge", "room"):
-        for channel in ("1", *[other for other, k in table.call.owned.items() if k == "leg"]):
+        for channel in ("1", *[other for other, k in table.owned.items() if k == "leg"]):
             table.happen(value, channel, bridge={"id": id, "channels": []})
     elif what == "recording" and "recording" in kind:
         table.happen(value, "", recording={"name": id, "duration": 3})
@@ -379,6 +387,12 @@ def nobody_stands_still(table: Table) -> None:
     assert bool(call.in_flight) is bool(call.outbox)
     if not (call.ended or call.outbox or any(program.run for program in call.programs.values())):
         assert ":idle" in call.timers
+    fills = {p.id for p in call.programs.values() if p.kind == "filler"}
+    if not (call.ended or call.outbox or any(p.left for p in call.programs.values())):
+        hears = call.goes_on or any(
+            p.run and p.kind not in ("beside", "filler") and p.parent not in fills for p in call.programs.values()
+        )
+        assert hears or ":silence" in call.timers or call.fallen == 2
 
 
 @settings(max_examples=300, deadline=None)

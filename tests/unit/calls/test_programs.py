@@ -10,6 +10,7 @@ from rig.table import Table
 
 from hookrouter.actions.base import Member
 from hookrouter.actions.decode import decode_answer
+from hookrouter.actions.queue import queue_room
 from hookrouter.calls.call import Call
 from hookrouter.calls.doer import Doer
 from hookrouter.calls.machine import Turn
@@ -25,7 +26,7 @@ LAMP = {"action": "deviceState", "device": "Stasis:a", "state": "BUSY"}
 def screened(*confirm: dict[str, Any]) -> tuple[Table, str]:
     """A callee who has picked up and is asked whether to take the call."""
     table = Table(up=True).start([{"action": "dial", "to": "PJSIP/a", "confirm": list(confirm)}])
-    leg = next(iter(table.call.owned))
+    leg = next(iter(table.owned))
     table.settle()
     table.happen("StasisStart", leg)
     return table, leg
@@ -132,7 +133,7 @@ def test_an_action_that_says_twice_that_it_is_over_is_over_once() -> None:
 def test_members_of_a_room_are_in_order_of_entry_and_none_twice() -> None:
     """What others are known to be, and this call's own as it is now."""
     table = Table(up=True)
-    table.others.rooms["hr-queue-app-support"] = [
+    table.others.rooms[queue_room("app", "", "support")] = [
         Member("1", "1", 0.0, {"priority": 9}),  # ourselves, as the board saw us before this turn
         Member("2", "2", 5000.0, {"priority": 0, "claimed": False}),
         Member("3", "3", 900.0, {"priority": 0, "claimed": False}),
@@ -230,15 +231,15 @@ def test_a_prompt_that_was_typed_over_before_it_began_is_not_played() -> None:
 def test_a_transfer_goes_on_with_the_conversation_that_it_replaces() -> None:
     """The callee's phone asked for it: the caller stays in the bridge and is not hung up on the way."""
     table = Table(up=True).start([{"action": "dial", "to": "PJSIP/a"}])
-    leg = next(iter(table.call.owned))
+    leg = next(iter(table.owned))
     table.settle()
     table.happen("StasisStart", leg)
     table.settle()
-    bridge = next(id for id, kind in table.call.owned.items() if kind == "bridge")
+    bridge = next(id for id, kind in table.owned.items() if kind == "bridge")
     for channel in ("1", leg):
         table.happen("ChannelEnteredBridge", channel, bridge={"id": bridge})
     table.turn("inject", decode_answer(b'[{"action": "transfer", "to": "PJSIP/b", "mode": "attended"}]'))
-    assert bridge in table.call.owned
+    assert bridge in table.owned
     assert "bridges.destroy" not in table.operations
     assert leg not in [p.params.get("channelId") for p in table.asked if p.operation == "channels.hangup"]
     table.finish()
@@ -271,11 +272,12 @@ def test_what_does_not_say_that_it_is_over_is_stopped_a_while_after_the_call() -
 def test_who_took_the_caller_is_told_beside_the_program() -> None:
     """`CallerTaken` goes to the owner while agent and caller are being joined; nothing waits for its answer."""
     table = Table(up=True)
-    room = "hr-queue-app-support"
+    room = queue_room("app", "", "support")
     table.others.rooms[room] = [Member("9", "9", 900.0, {"priority": 0, "claimed": False})]
     table.start([{"action": "dequeue", "queue": "support"}])
     assert [(signal.target, signal.name) for signal in table.signals] == [("9", "claim")]
-    table.turn("on_signal", "claimed", {"call": "9", "ok": True, "state": '{"n": 1}', "caller": "0301", "waitSeconds": 7.5})
+    table.turn("on_signal", "claimed", {"call": "9", "channel": "9", "ok": True,
+                                        "state": '{"n": 1}', "caller": "0301", "waitSeconds": 7.5})
     assert (table.types[-1], table.data()["call"], table.data()["state"]) == ("CallerTaken", "9", {"n": 1})
     assert table.operations[-1] == "bridges.createWithId"
     table.finish()

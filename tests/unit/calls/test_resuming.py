@@ -24,7 +24,7 @@ def in_room() -> tuple[Table, str]:
     """A call that is in a shared room, with one more in it."""
     table = Table(up=True).start([{"action": "bridge", "name": "team"}])
     table.settle()
-    room = next(id for id, kind in table.call.owned.items() if kind == "room")
+    room = next(id for id, kind in table.owned.items() if kind == "room")
     table.happen("ChannelEnteredBridge", bridge={"id": room, "channels": ["1"]})
     table.settle()
     return table, room
@@ -33,11 +33,11 @@ def in_room() -> tuple[Table, str]:
 def talking() -> tuple[Table, str, str]:
     """A caller who talks to a leg."""
     table = Table(up=True).start([{"action": "dial", "to": "PJSIP/a"}])
-    leg = next(iter(table.call.owned))
+    leg = next(iter(table.owned))
     table.reply("channels.originateWithId", 200)
     table.happen("StasisStart", leg)
     table.settle()
-    bridge = next(id for id, kind in table.call.owned.items() if kind == "bridge")
+    bridge = next(id for id, kind in table.owned.items() if kind == "bridge")
     for channel in ("1", leg):
         table.happen("ChannelEnteredBridge", channel, bridge={"id": bridge, "channels": ["1", leg]})
     table.settle()
@@ -47,7 +47,7 @@ def talking() -> tuple[Table, str, str]:
 def test_a_restart_does_again_what_may_not_have_been_done_and_nothing_else() -> None:
     """The request is doubtful, the timer as it was, the event in flight the same; and the call hears of its own."""
     table = Table().start([PLAY | {"wait": False}, PAUSE])
-    playback = next(iter(table.call.owned))
+    playback = next(iter(table.owned))
     table.press("1")
     effects = table.turn("resume", restarted=True)
     assert [effect.id for effect in effects if isinstance(effect, Watch)] == ["1", playback]
@@ -151,7 +151,7 @@ def test_who_was_taken_out_of_a_bridge_unseen_has_left_it() -> None:
 def test_who_came_into_a_bridge_unseen_is_in_it() -> None:
     """A conversation that began during the loss is one: it is not torn down because nobody saw it begin."""
     table = Table(up=True).start([{"action": "dial", "to": "PJSIP/a"}])
-    leg = next(iter(table.call.owned))
+    leg = next(iter(table.owned))
     table.reply("channels.originateWithId", 200)
     table.happen("StasisStart", leg)
     table.settle()
@@ -190,7 +190,7 @@ def test_what_follows_the_first_of_several_news_is_not_told_the_others() -> None
 def test_a_leg_that_answered_unseen_is_joined() -> None:
     """`look` is for what runs; the owner is not told of a leg."""
     table = Table(up=True).start([{"action": "dial", "to": "PJSIP/a"}, PAUSE])
-    leg = next(iter(table.call.owned))
+    leg = next(iter(table.owned))
     table.settle()
     table.turn("look", table.event("StasisStart", leg))
     assert "bridges.createWithId" in table.operations

@@ -15,12 +15,13 @@ from hookrouter.ari.operations import Request
 from hookrouter.ari.performing import Reply
 from hookrouter.calls.board import Board, Live
 from hookrouter.calls.call import Call, Outgoing, decode_call, encode_call
-from hookrouter.calls.effects import Announce, Push, Tell
+from hookrouter.calls.effects import Announce, Push, Recorded, Tell
 from hookrouter.calls.journal import Committed
 from hookrouter.calls.machine import Turn
 from hookrouter.calls.runner import Runner
 from hookrouter.clock import SystemClock
 from hookrouter.delivery.outcome import Answered, Unanswered
+from hookrouter.errors import StoreError
 from hookrouter.facts import Fact, Facts, FallbackTaken, Warned
 from hookrouter.routing.endpoint import Endpoint, Route
 from hookrouter.store.memory import MemoryStore
@@ -43,10 +44,10 @@ class Disk(MemoryStore):
         """When the first of those that wait wants it written, in seconds from now."""
         return min(within for _, within in self.waiting)
 
-    def write(self) -> None:
+    def write(self, error: StoreError | None = None) -> None:
         waiting, self.waiting = self.waiting, []
         for done, _ in waiting:
-            done(None)
+            done(error)
 
 
 class World:
@@ -71,7 +72,19 @@ class World:
     def wanted(self, type: str) -> bool:
         return type == "CallEnded"
 
-    async def speak(self, text: str, lang: str, voice: str) -> Reply:
+    def controls(self, route: str, tenant: str) -> bool:
+        return True
+
+    def settled(self, asterisk: str, channel: str) -> None:
+        """Nobody waits for it here."""
+
+    def recorded(self, live: Live, recorded: Recorded) -> None:
+        self.did.append(f"recorded {recorded.name}")
+
+    def recorder(self, asterisk: str, name: str) -> tuple[str, str] | None:
+        return None
+
+    async def speak(self, asterisk: str, text: str, lang: str, voice: str) -> Reply:
         if text == "\0":
             raise ValueError("embedded null byte")
         return Reply(200, json.dumps({"media": f"sound:{text}"}).encode())
@@ -116,7 +129,8 @@ class Bench:
         outside: Any = self.world
         self.runner = Runner(Board(), {}, self.disk, outside, Facts(), SystemClock())
         call = Call(key="main/1.1", id="1.1", asterisk="main", app="ivr", route="ivr", started_at=0.0)
-        self.live = self.runner.start(call, ROUTE, lambda turn: turn.begin(event("StasisStart")))
+        self.live = self.runner.enter(call, ROUTE)
+        self.runner.turn(self.live, lambda turn: turn.begin(event("StasisStart")))
 
     def happens(self, type: str) -> None:
         self.runner.turn(self.live, lambda turn: turn.on_event(event(type)))
@@ -205,7 +219,9 @@ class Hall:
     def begin(self, id: str, *actions: Any, asterisk: str = "main", **more: Any) -> Live:
         call = Call(key=f"{asterisk}/{id}", id=id, asterisk=asterisk, app="ivr", route="ivr", started_at=0.0, up=True)
         steps = [json.dumps(action).encode() for action in actions]
-        return self.runner.start(call, ROUTE, lambda turn: turn.begin(event("StasisStart", id), steps))
+        live = self.runner.enter(call, ROUTE)
+        self.runner.turn(live, lambda turn: turn.begin(event("StasisStart", id), steps))
+        return live
 
     def happens(self, live: Live, type: str, **more: Any) -> None:
         self.runner.turn(live, lambda turn: turn.on_event(event(type, live.call.id, **more)))
@@ -262,8 +278,8 @@ async def test_two_calls_are_joined_and_part(hall: Hall) -> None:
     other = hall.begin("2", {"action": "pause", "seconds": 60})
     first = hall.begin("1", {"action": "bridge", "with": "2"})
     await hall.settled()
-    bridge = next(id for id, kind in first.call.owned.items() if kind == "bridge")
-    assert other.call.owned == {bridge: "room"}
+    bridge = next(iter(first.call.owned["bridge"]))
+    assert other.call.owned == {"bridge": {bridge: "room"}}
     for live in (first, other):
         for channel in ("1", "2"):
             hall.runner.turn(live, _entered(channel, bridge))
@@ -291,7 +307,7 @@ async def test_who_waits_for_the_start_of_a_conference_is_let_in(hall: Hall) -> 
     wait = {"action": "conference", "name": "team", "startOnEnter": False}
     waiting, elsewhere = hall.begin("1", wait), hall.begin("2", wait | {"name": "other"})
     abroad = hall.begin("1", wait, asterisk="second")
-    assert len(hall.board.members("main", next(iter(waiting.call.owned)))) == 1
+    assert len(hall.board.members("main", next(iter(waiting.call.owned["bridge"])))) == 1
     hall.begin("3", {"action": "conference", "name": "team"})
     await hall.settled()
     phases = [next(iter(live.call.programs.values())).run.phase for live in (waiting, elsewhere, abroad)]  # type: ignore[union-attr]
@@ -329,7 +345,7 @@ async def test_what_is_only_to_be_kept_goes_into_the_write_of_the_state_it_follo
 
 async def test_a_call_that_is_taken_up_hears_of_its_own_and_is_asked_nothing(hall: Hall) -> None:
     """Read from the journal, it waits until Asterisk has been asked what is still there."""
-    call = Call(key="main/1", id="1", asterisk="main", app="ivr", route="ivr", started_at=0.0, owned={"b": "bridge"})
+    call = Call(key="main/1", id="1", asterisk="main", app="ivr", route="ivr", started_at=0.0, owned={"bridge": {"b": "bridge"}})
     live = hall.runner.take_up(call, ROUTE)
     for about in ({"channel": {"id": "1"}}, {"bridge": {"id": "b"}}):
         head = make_event("main", json.dumps({"type": "X"} | about).encode()).head
@@ -410,6 +426,44 @@ async def test_what_is_asked_for_later_waits_for_what_is_not_on_disk() -> None:
     await bench.runner.stop()
 
 
+async def test_a_hangup_waits_for_no_event_that_is_yet_to_be_written() -> None:
+    """One write for both: the event waits patiently for it, and the request for nobody."""
+    bench = Bench()
+    asterisk = Asterisk()
+    bench.runner._clients = {"main": asterisk}
+    bench.disk.write()
+    await bench.settled()
+    bench.happens("ChannelVarset")
+    bench.runner.turn(bench.live, lambda turn: turn.inject(decode_answer(b'[{"action": "hangup"}]')))
+    assert (await bench.settled(), asterisk.operations) == (["StasisStart"], ["channels.hangup"])
+    assert bench.disk.within == 0.02  # nobody hurries the disk
+    bench.disk.write()
+    assert await bench.settled() == ["StasisStart", "ChannelVarset"]
+    await bench.runner.stop()
+
+
 def _entered(channel: str, bridge: str) -> Callable[[Turn], None]:
     entered = event("ChannelEnteredBridge", channel, bridge={"id": bridge, "channels": ["1", "2"]})
     return lambda turn: turn.on_event(entered)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_what_the_disk_refuses_is_done_unless_another_router_may_go_on(shared: bool) -> None:
+    """Of one router the call goes on all the same; of several it waits, in order, until the disk takes it."""
+    bench = Bench()
+    bench.runner.shared = lambda: shared
+    bench.disk.write(StoreError("it does not answer"))
+    bench.happens("ChannelHold")
+    bench.disk.write(StoreError("it does not answer"))
+    sent = await bench.settled()
+    assert sent[:1] == ([] if shared else ["StasisStart"])
+    waits = asyncio.create_task(bench.runner.on_disk())
+    await bench.settled()
+    bench.disk.write(StoreError("it does not answer"))
+    await bench.settled()
+    assert waits.done() is not shared
+
+    bench.runner.recovered()
+    bench.disk.write()
+    assert (await bench.settled())[:1] == ["StasisStart"]
+    assert waits.done()

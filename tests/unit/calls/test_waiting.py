@@ -51,11 +51,11 @@ def test_one_of_its_actions_that_fails_ends_nothing_and_the_others_are_taken_bac
 
 
 def test_music_that_nobody_waits_for_ends_with_the_answer_too() -> None:
-    """`wait: false` in `while_waiting` is no way to outlive it, whatever the answer is."""
+    """`wait: false` in `while_waiting` is no way to outlive it."""
     call = table(MUSIC | {"wait": False}).start()
     call.later(1.1)
     call.reply(status=201)
-    call.answer([])
+    call.answer([PAUSE])
     assert call.operations == ["channels.playWithId", "playbacks.stop"]
     call.finish()
 

@@ -7,17 +7,19 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookrouter.ari.settings import AsteriskSettings
-from hookrouter.config import Config, Server, SpeechSettings, load, parse
-from hookrouter.config import routes as building
+from hookrouter.config import Config, Server, SpeechSettings, Token, load, parse
+from hookrouter.config import auth as building
 from hookrouter.config.shapes import StoreTable
 from hookrouter.errors import ConfigurationError
+from hookrouter.policy.policy import Policy
 from hookrouter.routing.conditions import pattern, regex
-from hookrouter.routing.endpoint import Auth, Endpoint, Fallback, Route
+from hookrouter.routing.endpoint import Auth, Endpoint, Fallback, Route, Shadow
 
 ASTERISK = '[asterisk.main]\npassword = "secret"\n'
 ROUTE = '[[routes]]\nurl = "https://a.test/ivr"\n'
@@ -49,12 +51,14 @@ def test_what_is_not_said_has_its_default() -> None:
     config = parse(ASTERISK + ROUTE, {})
     assert config == Config(
         (AsteriskSettings("main", "http://127.0.0.1:8088", "hookrouter", "secret", ("hookrouter",), "connect"),),
-        Server("127.0.0.1", 8080, ""),
+        Server("127.0.0.1", 8080),
         config.routes,
         None,
         StoreTable(timeline_days=7.0, delivered_days=1.0, dead_letter_days=30.0),
     )
-    assert config.routes.routes == (Route("route-1", Endpoint("https://a.test/ivr")),)
+    assert config.routes.routes == (
+        Route("route-1", Endpoint("https://a.test/ivr"), policy=Policy(own_hosts=("a.test",))),
+    )
 
 
 def test_the_example_of_the_contract() -> None:
@@ -72,7 +76,7 @@ def test_the_example_of_the_contract() -> None:
         mode = "listen"
         [server]
         listen = "[::1]:9000"
-        token = "${TOKEN:-none}"
+        token = "${TOKEN:-none-of-the-sixteen}"
         [store]
         dead_letter_days = 3
         [[routes]]
@@ -85,6 +89,7 @@ def test_the_example_of_the_contract() -> None:
         timeout = 2
         deadline = 6.5
         fallback = { url = "https://backup.example.com/ivr", actions = [{ action = "continue" }] }
+        shadow = { url = "https://next.example.com/ivr", share = 0.1, ignore = ["/state/at"] }
         while_waiting = [{ action = "ring" }]
         idle_timeout = 60
         scope = "any"
@@ -106,7 +111,7 @@ def test_the_example_of_the_contract() -> None:
         ),
         AsteriskSettings("away", "", "hookrouter", "p", ("hookrouter",), "listen"),
     )
-    assert config.server == Server("::1", 9000, "none")
+    assert config.server == Server("::1", 9000, (Token("none-of-the-sixteen"),))
     assert config.server.loopback
     assert config.store.dead_letter_days == 3.0
     endpoint = Endpoint(
@@ -128,11 +133,13 @@ def test_the_example_of_the_contract() -> None:
             events=frozenset({"StasisStart", "ChannelDtmfReceived", "VariableRead", "StasisEnd"}),
             deadline=6.5,
             fallback=Fallback(backup, (b'{"action":"continue"}',)),
+            shadow=Shadow(msgspec.structs.replace(endpoint, url="https://next.example.com/ivr"), 0.1, ("/state/at",)),
             while_waiting=(b'{"action":"ring"}',),
             idle_timeout=60.0,
             scope="any",
             allow=("asterisk.getGlobalVar",),
             allow_urls=("https://other.example.com",),
+            policy=Policy(own_hosts=("example.com", "backup.example.com")),
             adopt="ignore",
         ),
         Route(
@@ -141,6 +148,7 @@ def test_the_example_of_the_contract() -> None:
             "notify",
             None,
             order="strict",
+            policy=Policy(own_hosts=("crm.example.com",)),
             index=1,
         ),
     )
@@ -195,8 +203,9 @@ def test_the_example_of_the_contract() -> None:
         ),
         pytest.param("secret = ['whsec_%']", "routes[0].secret[0]: what follows `whsec_` is not base64", id="base64"),
         pytest.param("headers = { host = 'x' }", "routes[0].headers.host: is set by the router", id="our-header"),
+        pytest.param("headers = { content-language = 'de' }", "routes[0].headers.content-language: is set", id="ours"),
         pytest.param("headers = { Webhook-Id = 'x' }", "routes[0].headers.Webhook-Id: is set by", id="signed-header"),
-        pytest.param("headers = { 'a b' = 'x' }", 'routes[0].headers."a b": is no header\'s name', id="header-name"),
+        pytest.param("headers = { 'a b' = 'x' }", 'routes[0].headers."a b": is not the name of a header', id="header-name"),
         pytest.param(
             'headers = { a = "x\\r\\ny: z" }', "routes[0].headers.a: a header's value is one line", id="header"
         ),
@@ -228,9 +237,9 @@ def test_the_example_of_the_contract() -> None:
         ),
         pytest.param("allow = ['q']", "routes[0].allow[0]: Asterisk has no operation `q`", id="operation-far"),
         pytest.param(
-            "allow_urls = ['other']", "routes[0].allow_urls[0]: `other` is no http:// or https://", id="origin"
+            "allow_urls = ['other']", "routes[0].allow_urls[0]: `other` is not an http:// or https://", id="origin"
         ),
-        pytest.param("fallback = { url = 'x' }", "routes[0].fallback.url: `x` is no http://", id="fallback-url"),
+        pytest.param("fallback = { url = 'x' }", "routes[0].fallback.url: `x` is not an http://", id="fallback-url"),
         pytest.param(
             "fallback = { action = [] }", "routes[0].fallback.action: unknown key, did you mean actions?", id="fb"
         ),
@@ -244,6 +253,13 @@ def test_the_example_of_the_contract() -> None:
             "routes[0].fallback.actions[0].onError[0].media: missing",
             id="nested-action",
         ),
+        pytest.param("shadow = { url = 'x' }", "routes[0].shadow.url: `x` is not an http://", id="shadow-url"),
+        pytest.param("shadow = { url = 'http://x/', share = 1.5 }", "routes[0].shadow.share: ", id="shadow-share"),
+        pytest.param(
+            "shadow = { url = 'http://x/', ignore = ['state'] }",
+            "routes[0].shadow.ignore[0]: `state` is not a place",
+            id="shadow-place",
+        ),
         pytest.param("while_waiting = ['ring']", "routes[0].while_waiting[0]: expected an action", id="no-action"),
         pytest.param(
             "while_waiting = { action = 'ring' }", "routes[0].while_waiting: expected a list, got", id="no-list"
@@ -256,12 +272,12 @@ def test_the_example_of_the_contract() -> None:
         pytest.param("match = { a = {} }", "routes[0].match.a: expected a string, a number", id="match-nothing"),
         pytest.param("match = { a = [] }", "routes[0].match.a: expected a string, a number", id="match-no-alternative"),
         pytest.param("match = { a = 1979-05-27 }", "routes[0].match.a: expected a string, a number", id="match-date"),
-        pytest.param("match = { a = { regex = '(' } }", "routes[0].match.a: `(` is no regular expression", id="regex"),
+        pytest.param("match = { a = { regex = '(' } }", "routes[0].match.a: `(` is not a regular expression", id="regex"),
         pytest.param(
             "match = { a = { regex = 1 } }", "routes[0].match.a: expected a string, a number", id="regex-type"
         ),
         pytest.param(
-            "match = { a = ['b', { regex = '[' }] }", "routes[0].match.a[1]: `[` is no regular", id="regex-in-list"
+            "match = { a = ['b', { regex = '[' }] }", "routes[0].match.a[1]: `[` is not a regular", id="regex-in-list"
         ),
         pytest.param(
             "match = { args = [[{ regex = '(' }]] }", "routes[0].match.args[0][0]: `(` is no", id="regex-in-args"
@@ -282,11 +298,11 @@ def test_a_fault_has_its_place_and_remedy(text: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        pytest.param("ftp://a.test", "is no http:// or https:// URL", id="scheme"),
-        pytest.param("a.test/x", "is no http:// or https:// URL", id="no-scheme"),
-        pytest.param("http://", "is no http:// or https:// URL", id="no-host"),
-        pytest.param("http://[::1", "is no http:// or https:// URL", id="broken"),
-        pytest.param("http://a:99999", "is no http:// or https:// URL", id="port"),
+        pytest.param("ftp://a.test", "is not an http:// or https:// URL", id="scheme"),
+        pytest.param("a.test/x", "is not an http:// or https:// URL", id="no-scheme"),
+        pytest.param("http://", "is not an http:// or https:// URL", id="no-host"),
+        pytest.param("http://[::1", "is not an http:// or https:// URL", id="broken"),
+        pytest.param("http://a:99999", "is not an http:// or https:// URL", id="port"),
         pytest.param("http://a.test/ü", "percent-encode", id="not-ascii"),
         pytest.param("http://a.test/a b", "percent-encode", id="space"),
         pytest.param("http://me:pw-7@a.test/", "has a user and password in it; give them as `auth`", id="credentials"),
@@ -312,9 +328,9 @@ def test_urls(url: str, told: str) -> None:
         ),
         pytest.param(ASTERISK + "apps = []", "asterisk.main.apps: expected a list of length >= 1", id="no-apps"),
         pytest.param(ASTERISK + "apps = ['a', 1]", "asterisk.main.apps[1]: expected a string", id="app-type"),
-        pytest.param(ASTERISK + "url = 'ws://x'", "asterisk.main.url: `ws://x` is no http://", id="asterisk-url"),
+        pytest.param(ASTERISK + "url = 'ws://x'", "asterisk.main.url: `ws://x` is not an http://", id="asterisk-url"),
         pytest.param(
-            ASTERISK + "subscribe = ['PJSIP']", "asterisk.main.subscribe[0]: `PJSIP` is no event source", id="src"
+            ASTERISK + "subscribe = ['PJSIP']", "asterisk.main.subscribe[0]: `PJSIP` is not an event source", id="src"
         ),
         pytest.param("[asterisk.'a b']\npassword = 'x'", 'asterisk."a b": a name has letters', id="name"),
         pytest.param(
@@ -326,12 +342,12 @@ def test_urls(url: str, told: str) -> None:
         ),
         pytest.param(ASTERISK + "[[routes]]\nname = 'x'", "routes[0].url: missing", id="no-url"),
         pytest.param(
-            ASTERISK + "[server]\nlisten = '8080'", "server.listen: `8080` is no address and port", id="port-only"
+            ASTERISK + "[server]\nlisten = '8080'", "server.listen: `8080` is not an address and port", id="port-only"
         ),
         pytest.param(
-            ASTERISK + "[server]\nlisten = 'a:70000'", "server.listen: `a:70000` is no address", id="port-range"
+            ASTERISK + "[server]\nlisten = 'a:70000'", "server.listen: `a:70000` is not an address", id="port-range"
         ),
-        pytest.param(ASTERISK + "[server]\nlisten = '::1:80'", "server.listen: `::1:80` is no address", id="ipv6"),
+        pytest.param(ASTERISK + "[server]\nlisten = '::1:80'", "server.listen: `::1:80` is not an address", id="ipv6"),
         pytest.param(
             ASTERISK + "[store]\ntimeline_days = inf", "store.timeline_days: expected a number <= 36500", id="days"
         ),
@@ -339,7 +355,7 @@ def test_urls(url: str, told: str) -> None:
         pytest.param(
             ASTERISK + "[speech]\ncommand = []", "speech.command: expected a list of length >= 1", id="command"
         ),
-        pytest.param(ASTERISK + "[speech]\nurl = 'x'", "speech.url: `x` is no http://", id="speech-url"),
+        pytest.param(ASTERISK + "[speech]\nurl = 'x'", "speech.url: `x` is not an http://", id="speech-url"),
         pytest.param(
             ASTERISK + "[speech]\ncommand = ['say']\nasterisk_folder = '/x'",
             "speech.asterisk_folder: needs `folder`",
@@ -476,11 +492,13 @@ def test_match(text: str, conditions: list[Any]) -> None:
         pytest.param("^1$", "^1$", id="a-dollar-by-itself"),
         pytest.param("$A", "$A", id="no-braces"),
         pytest.param("${LOOP}", "${A}", id="not-looked-into-again"),
+        pytest.param("${LINE}", "key", id="white-space-around-it"),
+        pytest.param("${SPACES:-d}", "d", id="default-of-white-space"),
     ],
 )
 def test_the_environment(given: str, value: str) -> None:
     """Variables in any string, also deep in lists and tables."""
-    environ = {"A": "a", "B": "b", "EMPTY": "", "LOOP": "${A}"}
+    environ = {"A": "a", "B": "b", "EMPTY": "", "LOOP": "${A}", "LINE": " key\r\n", "SPACES": " \n"}
     route = one(
         f"headers = {{ x-a = '{given}' }}\nmatch = {{ app = [{{ regex = '{re.escape('^')}' }}, '{given}'] }}", **environ
     )
@@ -495,10 +513,10 @@ def test_the_environment(given: str, value: str) -> None:
             "${NO}", "the variable NO is not set in the environment; set it, or write ${NO:-a default}", id="unset"
         ),
         pytest.param(
-            "${", "`${` is no variable; write ${NAME} or ${NAME:-default}, or $$ for a dollar sign", id="open"
+            "${", "`${` is not a variable; write ${NAME} or ${NAME:-default}, or $$ for a dollar sign", id="open"
         ),
-        pytest.param("${a b}", "`${a b}` is no variable", id="name"),
-        pytest.param("${A:-${B}}", "`${A:-${B}` is no variable", id="nested"),
+        pytest.param("${a b}", "`${a b}` is not a variable", id="name"),
+        pytest.param("${A:-${B}}", "`${A:-${B}` is not a variable", id="nested"),
     ],
 )
 def test_a_variable_that_is_missing(given: str, told: str) -> None:
@@ -516,7 +534,7 @@ def test_secrets_from_files(tmp_path: Path) -> None:
     """Each secret has its `_file`; what was read is told, so that it can be watched."""
     for name, text in {
         "ari": "secret\n",
-        "token": " t \n",
+        "token": " a-token-in-a-file \n",
         "keys": f"{SECRET}\nplain-text-of-16-bytes\n",
         "pw": "p",
     }.items():
@@ -536,11 +554,64 @@ def test_secrets_from_files(tmp_path: Path) -> None:
     )
     config = load(path, {})
     assert config.asterisks[0].password == "secret"
-    assert config.server.token == "t"
+    assert config.server.token == "a-token-in-a-file"
     endpoint = config.routes.routes[0].endpoint
     assert endpoint.secrets == (KEY, b"plain-text-of-16-bytes")
     assert endpoint.auth == Auth("basic", "u", "p", "", (("password", "p"), ("username", "u")))
     assert sorted(config.files) == sorted(str(tmp_path / name) for name in ("ari", "token", "keys", "pw"))
+
+
+def test_white_space_around_secrets(tmp_path: Path) -> None:
+    """What the environment or a file has around a secret is no part of it; a secret in a file may hold spaces."""
+    (tmp_path / "keys").write_text(f" {SECRET} \r\n\n an older one, of plain text\t\n")
+    text = """
+        [asterisk.main]
+        password = "${PASSWORD}"
+        [server]
+        token = "${TOKEN}"
+        [[routes]]
+        url = "http://a.test"
+        secret = ["${SECRET}"]
+        auth = { type = "bearer", token = "${BEARER}" }
+        [[routes]]
+        url = "http://a.test"
+        secret_file = "keys"
+        """
+    environ = {"PASSWORD": "p\n", "TOKEN": " 0123456789abcdef\r\n", "SECRET": f"{SECRET}\n", "BEARER": "t\n"}
+    config = parse(text, environ, tmp_path / "routes.toml")
+    first, second = (route.endpoint for route in config.routes.routes)
+    assert (config.asterisks[0].password, config.server.token) == ("p", "0123456789abcdef")
+    assert first.secrets == (KEY,)
+    assert first.auth is not None
+    assert first.auth.token == "t"
+    assert second.secrets == (KEY, b"an older one, of plain text")
+
+
+@pytest.mark.parametrize(
+    ("token", "told"),
+    [
+        pytest.param("x", "has 1 characters, at least 16 are needed; `openssl rand -hex 16` makes a good one", id="short"),
+        pytest.param("0123456789abcde", "has 15 characters, at least 16", id="one-too-few"),
+        pytest.param("  0123456789abcd  ", "has 14 characters, at least 16", id="white-space-does-not-count"),
+        pytest.param("   ", "has 0 characters, at least 16", id="blank"),
+        pytest.param("0123456789 abcdef", "has characters other than", id="space"),
+        pytest.param("0123456789abcdefß", "has characters other than", id="no-ascii"),
+    ],
+)
+def test_tokens_that_are_none(token: str, told: str, tmp_path: Path) -> None:
+    """Literal, from the environment, or from a file; never told itself."""
+    places = {
+        f'token = "{token}"': "server.token",
+        'token = "${TOKEN}"': "server.token",
+        f'token_file = "{tmp_path / "token"}"': "server.token_file",
+    }
+    (tmp_path / "token").write_text(token)
+    for line, place in places.items():
+        if place.endswith("_file") and not token.strip():
+            told = f"{tmp_path / 'token'} is empty"
+        (said,) = faults(f"{ASTERISK}{ROUTE}[server]\n{line}", TOKEN=token)
+        assert said.startswith(f"{place}: {told}")
+        assert "0123" not in said
 
 
 def test_files_that_hold_no_secret(tmp_path: Path) -> None:
@@ -574,7 +645,7 @@ def test_files_that_hold_no_secret(tmp_path: Path) -> None:
     assert told == [
         "asterisk.main.password_file: /missing cannot be read: No such file or directory",
         "asterisk.two.password_file: give either `password` or `password_file`, not both",
-        "server.token_file: /binary is no text",
+        "server.token_file: /binary is not a text file",
         "routes[0].secret_file: a key of 5 bytes is too short; take at least 16",
         "routes[0].auth.token_file:  cannot be read: Is a directory",
         "routes[1].secret_file: give either `secret` or `secret_file`, not both",
@@ -597,7 +668,7 @@ def test_no_file_and_no_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("there", [True, False], ids=["installed", "missing"])
 def test_auth_that_needs_an_extra(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
-    """OAuth2 and AWS are refused with the remedy where the extra is not installed."""
+    """OAuth2 is refused with the remedy where the extra is not installed."""
     monkeypatch.setattr(building, "installed", lambda module: there)
     oauth2 = (
         'auth = { type = "oauth2", token_url = "https://t.test", client_id = "i", client_secret = "s", scope = "x" }'
@@ -612,14 +683,7 @@ def test_auth_that_needs_an_extra(monkeypatch: pytest.MonkeyPatch, there: bool) 
             "scope": "x",
         }
     else:
-        assert fault(oauth2) == 'routes[0].auth.type: "oauth2" needs an extra: pip install "hookrouter[oauth]"'
-    aws = f'{ASTERISK}{ROUTE}auth = {{ type = "aws-sigv4", scope = "x" }}'
-    assert [line.split(":")[0] for line in faults(aws)][:4] == [
-        "routes[0].auth.access_key_id",
-        "routes[0].auth.secret_access_key",
-        "routes[0].auth.region",
-        "routes[0].auth.scope",
-    ]
+        assert fault(oauth2).startswith('routes[0].auth.type: "oauth2" needs more: install hookrouter with the extra `oauth`')
 
 
 def test_the_module_of_an_extra_is_looked_for() -> None:
@@ -653,7 +717,7 @@ def test_listen(listen: str, host: str, port: int, loopback: bool) -> None:
     config = parse(f"{ASTERISK}{ROUTE}[server]\nlisten = '{listen}'", {})
     assert (config.server.host, config.server.port, config.server.loopback) == (host, port, loopback)
     assert bool(config.warnings) is not loopback
-    assert not parse(f"{ASTERISK}{ROUTE}[server]\nlisten = '{listen}'\ntoken = 't'", {}).warnings
+    assert not parse(f"{ASTERISK}{ROUTE}[server]\nlisten = '{listen}'\ntoken = '0123456789abcdef'", {}).warnings
 
 
 _KEYS = re.findall(

@@ -1,4 +1,4 @@
-"""OAuth2 and AWS signatures, by the extra; and what is said where it is missing."""
+"""OAuth2 by the extra, and what is said where that is missing; AWS signatures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hookrouter.clock import SystemClock
 from hookrouter.delivery.auth import Authorizer
 from hookrouter.delivery.envelope import Message
 from hookrouter.delivery.sender import Sender
-from hookrouter.http import Http
+from hookrouter.http.client import Http
 from hookrouter.routing.endpoint import Auth, Endpoint
 
 AWS = Auth(
@@ -84,7 +84,7 @@ async def test_oauth2(tokens: TokenServer) -> None:
     """A token is fetched once and used until it expires."""
     authorizer = Authorizer()
     for _ in range(2):
-        found = await authorizer.headers(tokens.auth, "http://test/f", [], b"{}")
+        found = await authorizer.headers(tokens.auth, "http://test/f", [], b"{}", 0.0)
         assert found == [("authorization", "Bearer token-1")] or found == [("Authorization", "Bearer token-1")]
     assert tokens.asked == 1
 
@@ -107,7 +107,7 @@ async def test_aws() -> None:
     assert seen[0]["x-amz-security-token"] == "t"
 
 
-async def test_the_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_extra_is_missing(monkeypatch: pytest.MonkeyPatch, tokens: TokenServer) -> None:
     """Without the extra the attempt fails and names the remedy."""
     real = builtins.__import__
 
@@ -117,6 +117,6 @@ async def test_the_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(name, *args)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    attempt = await _attempt(AWS, [])
+    attempt = await _attempt(tokens.auth, [])
     assert attempt.reason == "refused_connection"  # type: ignore[attr-defined]
-    assert 'pip install "hookrouter[oauth]"' in attempt.detail  # type: ignore[attr-defined]
+    assert 'install hookrouter with the extra `oauth`' in attempt.detail  # type: ignore[attr-defined]

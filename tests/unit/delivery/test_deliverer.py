@@ -87,7 +87,8 @@ class Bench:
 async def test_an_answer() -> None:
     """One attempt with all of the deadline, decoded; told as an attempt and as a delivery."""
     bench = Bench((200, 0.5))
-    assert await bench.control(decode=lambda body, type: (body, type)) == Answered((b"[]", "application/json"), 1, 0.5)
+    came = Answered((b"[]", "application/json"), 1, 0.5, 200, b"[]")
+    assert await bench.control(decode=lambda body, type: (body, type)) == came
     assert bench.sender.seen == [(1, 3.0, 8.0)]
     assert bench.facts == [
         DeliveryAttempted("evt_1", "StasisStart", "1.1", "ivr", URL, 1, 200, "response", 0.5, "control"),
@@ -98,7 +99,7 @@ async def test_an_answer() -> None:
 @pytest.mark.parametrize("status", [202, 204, 205])
 async def test_statuses_without_an_answer(status: int) -> None:
     """Their body is no answer, whatever is in it."""
-    assert await Bench((status, 0.0)).control() == Answered(b"", 1, 0.0)
+    assert await Bench((status, 0.0)).control() == Answered(b"", 1, 0.0, status, b"[]")
 
 
 @pytest.mark.parametrize("status", range(100, 600))
@@ -106,7 +107,7 @@ async def test_every_status(status: int) -> None:
     """Exactly the contract's table: how many attempts, and how it ends."""
     bench = Bench((status, 0.01))
     outcome = await bench.control()
-    attempts = 3 if status in (408, 409, 425, 429, 500, 502, 503, 504) else 1
+    attempts = 3 if status in (408, 409, 425, 429, 500, 502, 503, 504, *range(520, 528), 530) else 1
     assert len(bench.sender.seen) == attempts
     if 200 <= status < 300:
         assert isinstance(outcome, Answered)
@@ -124,6 +125,22 @@ async def test_every_reason(reason: Reason, attempts: int) -> None:
     outcome = await Bench((reason, 0.1)).control()
     assert isinstance(outcome, Unanswered)
     assert (outcome.reason, outcome.attempts, outcome.detail) == (reason, attempts, "why")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "timeout", "told"),
+    [
+        (2.0, 2.0, "no answer within 3 attempts (timeout 2 s, deadline 8 s): raise `timeout` and `deadline`"),
+        (8.0, 8.0, "no answer within the one attempt (timeout 8 s, deadline 8 s): raise `timeout` and `deadline`"),
+    ],
+)
+async def test_a_second_try_is_explained_as_what_it_is(seconds: float, timeout: float, told: str) -> None:
+    """Not as a riddle of the last one: which times there were, and which to raise."""
+    bench = Bench(("timeout", seconds))
+    outcome = await bench.control(endpoint=Endpoint(URL, timeout=timeout))
+    assert isinstance(outcome, Unanswered)
+    assert outcome.detail.startswith(told)
+    assert outcome.detail == bench.of(DeliveryFinished)[-1].detail
 
 
 async def test_the_pauses() -> None:

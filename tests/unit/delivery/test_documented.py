@@ -13,10 +13,11 @@ from hookrouter.delivery.breaker import Breaker
 from hookrouter.delivery.deliverer import MOST_IN_FLIGHT
 from hookrouter.delivery.envelope import Message, headers
 from hookrouter.delivery.outcome import Reason
-from hookrouter.http import LATE_SECONDS, MOST_WATCHED
+from hookrouter.http.client import LATE_SECONDS, MOST_WATCHED
 from hookrouter.routing.endpoint import Endpoint
 
 TEXT = (Path(__file__).parents[3] / "docs" / "delivery.md").read_text()
+CLOUD = {*range(520, 528), 530}
 FLAT = " ".join(TEXT.split())
 
 
@@ -29,7 +30,7 @@ def test_every_header() -> None:
             assert f"`{name}`" in TEXT or name == "content-type"
 
 
-@pytest.mark.parametrize("reason", set(get_args(Reason)) - {"response"} | {"status", "refused_answer", "deadline"})
+@pytest.mark.parametrize("reason", sorted(set(get_args(Reason)) - {"response"} | {"status", "refused_answer", "deadline"}))
 def test_every_reason(reason: str) -> None:
     """Each reason has its row."""
     assert re.search(rf"^\|[^|]+\| `{reason}` \|", TEXT, re.MULTILINE)
@@ -38,7 +39,7 @@ def test_every_reason(reason: str) -> None:
 @pytest.mark.parametrize(
     "sentence",
     [
-        f"| {', '.join(map(str, sorted(retry.RETRIED_STATUSES)))} | `status` | yes |",
+        f"| {', '.join(map(str, sorted(retry.RETRIED_STATUSES - CLOUD)))}, 520 to 527, 530 | `status` | yes |",
         f"at most {retry.MAX_ATTEMPTS} attempts",
         f"less than {retry.SHORTEST_ATTEMPT * 1000:.0f} ms",
         f"| {', '.join(map(str, sorted(schedule.FINAL_STATUSES - {schedule.GONE})))} | dead letter at once",

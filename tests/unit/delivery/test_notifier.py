@@ -270,6 +270,29 @@ async def test_replaying_starts_a_stopped_endpoint(world: World) -> None:
     assert world.finished() == [("a", "dead", 1, "status_410"), ("a", "delivered", 2, "status_200")]
 
 
+async def test_a_route_that_somebody_has_paused_waits_over_restarts(world: World) -> None:
+    """What comes, what an action sends to a URL of its own, and what is replayed: all of it, until it is let go on."""
+    world.answer = lambda r, d, n: 400
+    world.enqueue("a")
+    await settle()
+    world.answer = lambda r, d, n: 200
+    world.notifier.pause("crm")
+    world.enqueue("b")
+    world.enqueue("c", url="http://other/")
+    assert await world.notifier.replay(Filter(status="dead", route="crm")) == 1
+    await world.clock.advance(100)
+    await world.notifier.stop()
+    world.notifier = world.new_notifier()
+    await world.notifier.start()
+    await world.clock.advance(100)
+    assert [id for _, id, _ in world.sent] == ["a"]
+    assert world.notifier.lane_states()["crm"]["paused"]
+    world.notifier.go_on("crm")
+    await world.clock.advance(1)
+    assert sorted(id for _, id, _ in world.sent) == ["a", "a", "b", "c"]
+    assert await world.queue.lane_marks() == []
+
+
 async def test_a_failing_endpoint_gets_one_request_at_a_time(world: World) -> None:
     """After five failures in a row it is probed once a second, and everything goes on when it is back."""
     gate = asyncio.Event()

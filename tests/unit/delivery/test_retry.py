@@ -16,12 +16,12 @@ from hookrouter.delivery.retry import (
     succeeded,
 )
 
-AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
+AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, *range(520, 528), 530}
 
 
 @pytest.mark.parametrize("status", range(100, 600))
 def test_every_status(status: int) -> None:
-    """2xx is an answer, the contract's eight are tried again, everything else is final."""
+    """2xx is an answer, the contract's are tried again, everything else is final."""
     attempt = Attempt(1, "response", status)
     assert succeeded(attempt) == (200 <= status < 300)
     assert retried(attempt) == (status in AGAIN)

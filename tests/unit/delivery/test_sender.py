@@ -12,7 +12,7 @@ import pytest
 from hookrouter.delivery.envelope import Message
 from hookrouter.delivery.outcome import Attempt
 from hookrouter.delivery.sender import MAX_ANSWER_BYTES, Sender
-from hookrouter.http import Http, StaleConnection
+from hookrouter.http.client import Http, StaleConnection
 from hookrouter.routing.endpoint import Auth, Endpoint
 
 MESSAGE = Message(

@@ -49,6 +49,11 @@ def test_a_known_signature() -> None:
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
+def test_white_space_around_a_secret_is_not_the_secret() -> None:
+    """What a file or a shell ends with a line; the other side has it without."""
+    assert parse_secret(" whsec_MTIzNDU2Nzg5MGFiY2RlZg==\r\n") == parse_secret("1234567890abcdef\n") == b"1234567890abcdef"
+
+
 def test_one_signature_for_each_key() -> None:
     """While keys are rotated, a receiver with either is satisfied; the order is the keys'."""
     both = sign("evt_1", NOW, b"{}", [KEY, OTHER])

@@ -66,7 +66,7 @@ def test_regex(value: str, found: Any, fits: bool) -> None:
 @pytest.mark.parametrize("value", ["(", "[", "*", "a{2,1}", "(?P<a>x)(?P<a>y)"])
 def test_a_bad_regex_says_where(value: str) -> None:
     """A regular expression that is none is refused with the reason."""
-    with pytest.raises(ValueError, match="is no regular expression"):
+    with pytest.raises(ValueError, match="is not a regular expression"):
         regex(value)
 
 

@@ -14,7 +14,7 @@ from hookrouter.routing.endpoint import NO_ROUTE, Endpoint, Fallback, Route
 from hookrouter.routing.table import RouteTable
 
 _CHANNEL = {"id": "c1", "name": "PJSIP/a-1", "caller": {"number": "+4930"}, "dialplan": {"exten": "100"}}
-_CALL = SimpleNamespace(id="c1", app="ivr", name="PJSIP/a-1", caller="+4930", called="100", args=["sales"])
+_CALL = SimpleNamespace(id="c1", route="ivr", tenant="", app="ivr", name="PJSIP/a-1", caller="+4930", called="100", args=["sales"])
 
 
 def _route(name: str, match: dict[str, Any] | None = None, **more: Any) -> Route:

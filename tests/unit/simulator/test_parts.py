@@ -8,7 +8,7 @@ import pytest
 
 from hookrouter.errors import ConfigurationError
 from hookrouter.simulator.dialplan import Dialplan, condition
-from hookrouter.simulator.ladder import Ladder
+from hookrouter.simulator.ladder import Ladder, wrapped
 from hookrouter.simulator.media import Media, Unplayable, core_sounds
 from hookrouter.simulator.script import from_digits, read_script
 
@@ -80,3 +80,18 @@ def test_scripts_say_all_that_is_wrong(tmp_path: Path) -> None:
 def test_digits_wait_for_a_prompt() -> None:
     """Each group for one of its own."""
     assert [step.press for step in from_digits("1,23") if step.press] == ["1", "23"]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("200, 6 ms: answer, setVariable", ["200, 6 ms: answer,", "setVariable"]),
+        ("play sound:basic-pbx-ivr-main", ["play sound:basic-", "pbx-ivr-main"]),
+        ("originate PJSIP/+491701234567@trunk", ["originate PJSIP/", "+491701234567@trunk"]),
+        ("x" * 25, ["x" * 20, "x" * 5]),
+        ("", []),
+    ],
+)
+def test_labels_break_at_words(text: str, lines: list[str]) -> None:
+    """And within a long word at what separates its parts."""
+    assert wrapped(text, 20) == lines

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from hookrouter.facts import AriConnected, AriRequested, DeliveryAttempted, EventReceived, Warned
+from hookrouter.facts import AriConnected, AriRequested, DeliveryAttempted, EventReceived, Facts, Warned
 from hookrouter.telemetry.metrics import Counts, Durations, Metrics
 
 BUCKETS = (0.1, 1, 2.5)
@@ -21,8 +21,14 @@ def lines(registry: CollectorRegistry) -> set[str]:
 def test_they_are_what_prometheus_own_would_be(observed: list[tuple[str, float]]) -> None:
     """Bounds belong to their bucket, buckets are cumulative, labels are quoted."""
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    counts, durations = Counts("n", "N.", ["x"], registry=ours), Durations("s", "S.", ["x"], buckets=BUCKETS, registry=ours)
-    counter, histogram = Counter("n", "N.", ["x"], registry=theirs), Histogram("s", "S.", ["x"], buckets=BUCKETS, registry=theirs)
+    counts, durations = (
+        Counts("n", "N.", ["x"], registry=ours),
+        Durations("s", "S.", ["x"], buckets=BUCKETS, registry=ours),
+    )
+    counter, histogram = (
+        Counter("n", "N.", ["x"], registry=theirs),
+        Histogram("s", "S.", ["x"], buckets=BUCKETS, registry=theirs),
+    )
     for value, seconds in observed:
         counts.of[value,] += 1
         durations.add(value, seconds)
@@ -33,16 +39,17 @@ def test_they_are_what_prometheus_own_would_be(observed: list[tuple[str, float]]
 
 def test_facts_are_counted_by_what_they_say() -> None:
     """A sample of each sort."""
-    metrics = Metrics()
+    metrics, facts = Metrics(), Facts()
+    metrics.subscribe(facts)
     for fact in (
         AriConnected("main", ("app",)),
         EventReceived("main", "StasisStart", "evt_1", "1.1"),
         EventReceived("main", "StasisStart", "evt_2", "1.2"),
-        AriRequested("main", "channels.answer", 204, 0.003, "ws"),
-        DeliveryAttempted("evt_1", "StasisStart", "1.1", "ivr", "http://ivr/", 1, None, "timeout", 0.25),
+        AriRequested("main", "channels.answer", 204, 0.003, "ws", 1),
+        DeliveryAttempted("evt_1", "StasisStart", "1.1", "ivr", "http://ivr/", 1, None, "timeout", 0.25, "control"),
         Warned("routes", "something"),
     ):
-        metrics.observe(fact)
+        facts.emit(fact)
     text = metrics.render().decode().splitlines()
     for line in (
         'hookrouter_ari_connected{asterisk="main"} 1.0',

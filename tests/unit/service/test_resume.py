@@ -25,9 +25,9 @@ from hookrouter.delivery.outcome import Answered, Unanswered
 from hookrouter.delivery.queue import NewDelivery
 from hookrouter.facts import Fact, Facts, Warned
 from hookrouter.flow import Flow
-from hookrouter.resume import Resumer, inferred
 from hookrouter.routing.endpoint import Endpoint, Route
 from hookrouter.routing.table import RouteTable
+from hookrouter.service.resume import Resumer, inferred
 from hookrouter.store.memory import MemoryStore
 
 EVENTS = frozenset({"StasisStart", "StasisEnd", "CallEnded"})
@@ -44,7 +44,9 @@ class Asterisk:
         self.there: dict[str, dict[str, Any]] = {}
         self.elsewhere: dict[str, dict[str, Any]] = {}
         self.bridges: dict[str, bool] = {}  # whether the app has it
+        self.inside: dict[str, list[str]] = {}
         self.broken: set[str] = set()
+        self.late: dict[str, asyncio.Event] = {}  # operations that are replied to when that is set
         self.asked: list[Request] = []
 
     def put(self, id: str, **more: Any) -> None:
@@ -56,6 +58,8 @@ class Asterisk:
     async def perform(self, request: Request, **more: Any) -> Reply:
         await asyncio.sleep(0)
         self.asked.append(request)
+        if request.operation in self.late:
+            await self.late[request.operation].wait()
         if request.operation in self.broken:
             return Reply(500)
         match request.operation:
@@ -65,7 +69,7 @@ class Asterisk:
             case "channels.list":
                 return _json([*self.there.values(), *self.elsewhere.values()])
             case "bridges.list":
-                return _json([{"id": id} for id in self.bridges])
+                return _json([{"id": id, "channels": self.inside.get(id, [])} for id in self.bridges])
             case "channels.get":
                 found = (self.there | self.elsewhere).get(request.params["channelId"])
                 return _json(found) if found else Reply(404)
@@ -85,8 +89,11 @@ class Endpoints:
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
         self.bodies: list[Any] = []
+        self.silent = False
 
     async def control(self, endpoint: Endpoint, message: Message, **more: Any) -> Answered[Answer] | Unanswered:
+        if self.silent:
+            await asyncio.Event().wait()
         self.told.append((message.type, message.call))
         self.bodies.append(json.loads(message.body))
         return Answered(Answer(), 1, 0.0)
@@ -118,7 +125,7 @@ class Router:
     async def begins(self, id: str, *actions: Any) -> Live:
         self.asterisk.put(id)
         if actions:
-            self.flow.announced[("main", id)] = Announce(id, "ivr", tuple(json.dumps(a).encode() for a in actions), None)
+            self.flow.expected.calls[("main", id)] = Announce(id, "ivr", tuple(json.dumps(a).encode() for a in actions), None)
         self.happens("StasisStart", id)
         await settled()
         self.endpoints.told.clear()
@@ -177,6 +184,7 @@ async def test_a_call_that_hung_up_while_nobody_listened_has_ended(router: Route
     await router.connects()
     assert sorted(router.endpoints.told) == sorted(OVER)
     assert router.endpoints.bodies[-2]["inferred"] is True
+    assert all(body["timestamp"] for body in router.endpoints.bodies)
     await router.connects()
     assert len(router.endpoints.told) == 4
     assert len(router.board) == 0
@@ -198,6 +206,20 @@ async def test_all_calls_end_with_asterisk(router: Router) -> None:
     await router.connects(restarted=True)
     assert (live.call.end_reason, lent.call.end_reason) == ("asterisk_restarted", "asterisk_restarted")
     assert len([one for one in router.endpoints.told if one[0] == "StasisEnd"]) == 2
+
+
+async def test_what_was_on_its_way_when_both_went_is_told_again(router: Router) -> None:
+    """The router was killed with an event in flight, and Asterisk restarted meanwhile: the call is told to its end."""
+    router.endpoints.silent = True
+    await router.begins("1")
+    await router.starts_again()
+    router.endpoints.silent = False
+    del router.asterisk.there["1"]
+    await router.connects(restarted=True)
+    assert [one for one in router.endpoints.told if not one[0].startswith("notify")] == [
+        ("StasisStart", "1"), ("StasisEnd", "1"), ("CallEnded", "1"),
+    ]  # fmt: skip
+    assert len(router.board) == 0
 
 
 async def test_an_event_of_no_call_does_not_end_with_asterisk(router: Router) -> None:
@@ -271,8 +293,8 @@ async def test_what_is_ours_and_belongs_to_no_call_is_removed(router: Router) ->
         router.asterisk.put(id)
     router.asterisk.bridges = {"hr-bridge-1": True, "hr-bridge-2": False, "theirs": True}
     live = await router.begins("1", PAUSE)
-    live.call.owned["hr-bridge-3"] = "bridge"
-    router.board.watch(live, "hr-bridge-3")
+    live.call.owned["bridge"] = {"hr-bridge-3": "bridge"}
+    router.board.watch(live, "bridge", "hr-bridge-3")
     router.asterisk.bridges["hr-bridge-3"] = True
     await router.connects()
     assert router.asterisk.did("channels.hangup") == ["hr-leg-1"]
@@ -284,7 +306,7 @@ async def test_what_is_ours_and_belongs_to_no_call_is_removed(router: Router) ->
 async def test_a_channel_that_was_announced_is_a_call_when_it_is_there(router: Router) -> None:
     """It answered while the router was away; it runs what it was announced with."""
     steps = (b'{"action":"ring"}',)
-    router.flow.announced[("main", "hr-originated-1")] = Announce("hr-originated-1", "ivr", steps, b'{"a":1}')
+    router.flow.expected.calls[("main", "hr-originated-1")] = Announce("hr-originated-1", "ivr", steps, b'{"a":1}')
     router.asterisk.put("hr-originated-1")
     await router.connects()
     live = router.board.by_channel("hr-originated-1")
@@ -298,7 +320,7 @@ async def test_a_channel_that_was_announced_is_a_call_when_it_is_there(router: R
 async def test_a_leg_that_answered_or_hung_up_unseen(router: Router, again: bool) -> None:
     """One is joined with the caller, the other gone; the same after a restart of ours."""
     live = await router.begins("1", {"action": "dial", "to": ["PJSIP/a", "PJSIP/b"]}, PAUSE)
-    first, second = list(live.call.owned)
+    first, second = live.call.owned["channel"]
     router.asterisk.put(first)
     if again:
         await router.starts_again()
@@ -306,16 +328,46 @@ async def test_a_leg_that_answered_or_hung_up_unseen(router: Router, again: bool
         assert found is not None
         live = found
     await router.connects()
-    assert router.asterisk.did("bridges.createWithId") == [next(id for id, kind in live.call.owned.items() if kind == "bridge")]
-    assert second not in live.call.owned
+    assert router.asterisk.did("bridges.createWithId") == list(live.call.owned["bridge"])
+    assert second not in live.call.owned["channel"]
     assert [type for type, _ in router.endpoints.told if type == "DialCompleted"] == []
+
+
+async def test_a_call_that_is_answered_before_asterisks_reply_is_told_as_answered(router: Router) -> None:
+    """Replies and events come in any order."""
+    reply = router.asterisk.late["channels.originateWithId"] = asyncio.Event()
+    await router.begins("1", {"action": "originate", "to": "PJSIP/a", "id": "x"}, PAUSE)
+    router.happens("StasisStart", "hr-call-x.")
+    router.happens("ChannelDestroyed", "hr-call-x.", cause=16)
+    reply.set()
+    await settled()
+    (done,) = [body["data"] for body in router.endpoints.bodies if body["type"] == "OriginateCompleted"]
+    assert (done["status"], done["call"]) == ("answered", "hr-call-x.")
+
+
+async def test_who_took_the_place_of_a_leg_unseen_is_no_call(router: Router) -> None:
+    """A stranger stands in the bridge with the caller, and the leg does not: its phone has transferred the talk."""
+    live = await router.begins("1", {"action": "dial", "to": "PJSIP/a"}, PAUSE)
+    (leg,) = live.call.owned["channel"]
+    router.asterisk.put(leg)
+    router.happens("ChannelStateChange", leg)
+    router.happens("StasisStart", leg, args=["hookrouter-leg"])
+    await settled()
+    (bridge,) = live.call.owned["bridge"]
+    router.asterisk.bridges[bridge] = True
+    router.asterisk.inside[bridge] = ["1", "stranger"]
+    router.asterisk.put("stranger")
+    await router.connects()
+    assert "stranger" in live.call.owned["channel"]
+    assert router.board.by_channel("stranger") is None
+    assert [type for type, _ in router.endpoints.told] == []
 
 
 @pytest.mark.parametrize("again", [True, False])
 async def test_legs_that_are_all_gone_unseen_end_the_dial(router: Router, again: bool) -> None:
     """And its owner is told, once; also of one whose end waits to be told."""
     live = await router.begins("1", {"action": "dial", "to": ["PJSIP/a", "PJSIP/b"]}, PAUSE)
-    first, _ = list(live.call.owned)
+    first, _ = live.call.owned["channel"]
     if again:
         await router.starts_again()
     await router.connects(meanwhile=(told("ChannelDestroyed", first, cause=17),))
@@ -328,12 +380,12 @@ async def test_a_leg_that_is_only_being_asked_for_is_not_gone(router: Router) ->
     call = Call(key="main/1", id="1", asterisk="main", app="ivr", route="ivr", started_at=0.0)
     router.asterisk.put("1")
     router.asterisk.broken.add("nothing")
-    live = router.runner.start(call, router.flow.table.by_name("ivr"), lambda turn: None)
+    live = router.runner.enter(call, router.flow.table.by_name("ivr"))
     router.runner.turn(live, lambda turn: turn.begin(told("StasisStart", "1"), [b'{"action":"dial","to":"PJSIP/a"}']))
-    leg = next(iter(live.call.owned))
+    leg = next(iter(live.call.owned["channel"]))
     assert live.call.requests
-    router.resumer._look_at(live, {"1"}, {"1": {}}, set())
-    assert leg in live.call.owned
+    router.resumer._look_at(live, {"1"}, {"1": {}}, {}, set())
+    assert leg in live.call.owned["channel"]
     await settled()
 
 
@@ -360,7 +412,7 @@ async def test_calls_of_another_asterisk_are_not_looked_at(router: Router) -> No
 
 async def test_a_call_that_ended_before_the_restart_is_told_to_its_end(router: Router) -> None:
     """What was still to be delivered is; it is not missed, and ends once."""
-    call = Call(key="main/1", id="1", asterisk="main", app="ivr", route="ivr", started_at=0.0, ended=True)
+    call = Call(key="main/1", id="1", asterisk="main", app="ivr", route="ivr", started_at=0.0, ended=True, detailed=True)
     live = router.runner.take_up(call, router.flow.table.by_name("ivr"))
     router.runner.turn(live, lambda turn: turn.emit("CallEnded", b"{}") and None)
     router.resumer.took_up(live)
@@ -381,9 +433,9 @@ async def test_a_channel_that_is_missed_has_ended(router: Router) -> None:
 
 def test_an_inferred_event_has_the_id_of_what_happened() -> None:
     """Found out twice, it is one event, whatever Asterisk says about the channel by then."""
-    once = inferred("main", "StasisEnd", {"id": "1", "state": "Up"}, "ivr", "1000.0", reason="gone")
-    twice = inferred("main", "StasisEnd", {"id": "1", "state": "Down"}, "ivr", "1000.0")
-    other = inferred("main", "StasisEnd", {"id": "1"}, "ivr", "2000.0")
+    once = inferred("main", "StasisEnd", {"id": "1", "state": "Up"}, "ivr", "1000.0", 1000.0, reason="gone")
+    twice = inferred("main", "StasisEnd", {"id": "1", "state": "Down"}, "ivr", "1000.0", 1001.0)
+    other = inferred("main", "StasisEnd", {"id": "1"}, "ivr", "2000.0", 1000.0)
     assert once.id == twice.id != other.id
     assert once.inferred
     assert json.loads(once.raw)["application"] == "ivr"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hookrouter.retrying import Again, try_again
+from hookrouter.http.retrying import Again, try_again
 
 
 class Time:

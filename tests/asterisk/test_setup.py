@@ -1,0 +1,168 @@
+"""`hookrouter setup` on real folders: Debian's as its package brings it, and one laid out as FreePBX lays it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from asterisk.conftest import need_asterisk
+from click.testing import CliRunner
+from lab.asterisk import Asterisk, free_port, installed
+from lab.freepbx import FREEPBX_FILES
+from lab.ua import UA
+from rig.endpoint import Endpoint
+
+from hookrouter.checking.live import check_live
+from hookrouter.cli import main
+from hookrouter.config import load
+from hookrouter.facts import Facts
+from hookrouter.service.service import Service
+
+HELLO = [{"action": "answer"}, {"action": "play", "media": "sound:hello-world"}, {"action": "hangup"}]
+LOCAL = '[policy]\nendpoints = ["*", "Local/*@from-internal"]\n'
+ROUTER_PORT = free_port()
+BARE = ("ari.conf", "extensions.conf", "websocket_client.conf")
+PHONES = """
+[udp]
+type=transport
+protocol=udp
+bind=127.0.0.1:{port}
+[phone]
+type=endpoint
+context={context}
+allow=ulaw
+identify_by=ip
+[phone]
+type=identify
+endpoint=phone
+match=127.0.0.1
+"""
+
+
+def folder(layout: str) -> dict[str, str]:
+    """What is in it before; the ports are those of this test."""
+    root = installed()
+    assert root is not None
+    if layout == "debian":
+        texts = {name: (root / "etc/asterisk" / name).read_text() for name in (*BARE, "http.conf")}
+        return texts | {"http.conf": texts["http.conf"] + "\nbindport = PORT\n"}
+    texts = dict(FREEPBX_FILES)
+    del texts["modules.conf"]
+    texts["http_additional.conf"] = texts["http_additional.conf"].replace("8088", "PORT")
+    did = "exten => 5550100,1,Set(__FROM_DID=${EXTEN})\n same => n,Goto(to-hookrouter,s,1)\n"
+    extension = "exten => 200,1,Answer()\n same => n,Playback(hello-world)\n same => n,Hangup()\n"
+    texts["extensions_additional.conf"] = f"[from-internal-additional]\n{extension}[from-trunk]\n{did}"
+    texts["extensions.conf"] += "include => from-internal-additional\ninclude => from-trunk\n"
+    return texts
+
+
+@pytest.fixture(params=["debian", "freepbx"])
+def layout(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def lab(layout: str) -> Iterator[Asterisk]:
+    """Not started."""
+    need_asterisk()
+    found = Asterisk()
+    phones = PHONES.format(port=found.sip_port, context={"debian": "default", "freepbx": "from-internal"}[layout])
+    files = {name: text.replace("PORT", str(found.http_port)) for name, text in folder(layout).items()}
+    found.files = files | {"pjsip.conf": phones}
+    found.prepare()
+    yield found
+    found.stop()
+
+
+async def test_a_call_is_heard(lab: Asterisk, layout: str, tmp_path: Path, endpoint: Endpoint) -> None:
+    """Set up by the command alone: the check finds nothing wrong, and 1000 says hello, or that something is wrong."""
+    mode = {"debian": "connect", "freepbx": "listen"}[layout]
+    routes = tmp_path / "routes.toml"
+    arguments = ["setup", str(lab.etc), "-c", str(routes), "--mode", mode, "--endpoint", endpoint.url, "--write"]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    routes.write_text(routes.read_text() + f'[server]\nlisten = "127.0.0.1:{ROUTER_PORT}"\n' + LOCAL)
+    client = lab.etc / "websocket_client.conf"
+    if mode == "listen":
+        client.write_text(client.read_text().replace(":8080/", f":{ROUTER_PORT}/"))
+    config = load(routes, {})
+    lab.password = config.asterisks[0].password
+    lab.start()
+    endpoint.answers["StasisStart"] = HELLO
+    service = Service(config, facts=Facts(), store_url="memory:")
+    await service.start()
+    try:
+        async with asyncio.timeout(15):
+            while not all(client.ready for client in service.clients.values()):
+                await asyncio.sleep(0.02)
+        said: list[str] = []
+        findings = await check_live(config, said.append, lab.etc)
+        assert findings.wrong_count == 0, "\n".join(said)
+        await _heard(lab, "1000")
+        assert endpoint.of("StasisStart")[-1].body["data"]["args"] == []
+        if layout == "freepbx":
+            await _heard(lab, "5550100")  # by a custom destination: the number is the argument
+            assert endpoint.of("StasisStart")[-1].body["data"]["args"] == ["5550100"]
+            endpoint.answers["StasisStart"] = [{"action": "dial", "to": "Local/200@from-internal"}, {"action": "hangup"}]
+            await _heard(lab, "1000")  # the extension, by FreePBX's own dialplan
+    finally:
+        await service.stop()
+    if mode == "connect":  # with its own socket Asterisk keeps the call until the router is back
+        await _heard(lab, "1000")
+
+
+async def _heard(lab: Asterisk, number: str) -> None:
+    """Dials, and hears something until it is hung up."""
+    async with UA(lab.sip_port) as phone:
+        call = await (await phone.invite(number)).answered()
+        await call.ended()
+        assert len(call.rtp.sound) > 30
+
+
+async def test_modules_of_a_folder_without_autoload(tmp_path: Path) -> None:
+    """The modules that are added are enough: Asterisk's REST interface answers, and nothing is wrong."""
+    need_asterisk()
+    phones = "pbx_config codec_ulaw format_wav format_pcm res_sorcery_config res_sorcery_memory".split()  # noqa: SIM905
+    text = "[modules]\nautoload = no\n" + "".join(f"load = {name}.so\n" for name in phones)
+    found = Asterisk(files={"modules.conf": text, "ari.conf": "", "extensions.conf": "[default]\n"})
+    found.prepare()
+    try:
+        arguments = ["setup", str(found.etc), "-c", str(tmp_path / "routes.toml"), "--mode", "listen", "--write"]
+        done = CliRunner().invoke(main, arguments)
+        assert done.exit_code == 0, done.output
+        config = load(tmp_path / "routes.toml", {})
+        found.password = config.asterisks[0].password
+        found.start()
+        said: list[str] = []
+        await check_live(config, said.append, found.etc)
+        assert not [line for line in said if "not running" in line and "✗" in line], "\n".join(said)
+    finally:
+        found.stop()
+
+
+def test_the_reload_that_is_printed_is_enough(tmp_path: Path) -> None:
+    """For an Asterisk that runs already, its HTTP server off: the new user is let in, and the number is there."""
+    need_asterisk()
+    found = Asterisk()
+    found.prepare()
+    http = found.etc / "http.conf"
+    http.write_text(http.read_text().replace("enabled=yes", "enabled=no"))
+    try:
+        with ThreadPoolExecutor() as pool:
+            started = pool.submit(found.start, 60)
+            while found.process is None or "fully booted" not in found.cli("core waitfullybooted"):
+                assert not started.done()
+            arguments = ["setup", str(found.etc), "-c", str(tmp_path / "routes.toml"), "--user", "router", "--write"]
+            done = CliRunner().invoke(main, [*arguments, "--context", "in", "--number", "77"])
+            assert done.exit_code == 0, done.output
+            assert 'asterisk -rx "core reload"' in done.output
+            found.username, found.password = "router", load(tmp_path / "routes.toml", {}).asterisks[0].password
+            assert not found.answers()
+            found.cli("core reload")
+            started.result()  # when the router's user is answered
+        assert "to-hookrouter" in found.cli("dialplan show 77@in")
+    finally:
+        found.stop()

@@ -1,0 +1,176 @@
+"""What the keeper does with what the database says: takes, loses, gives back, and takes from the dead at once."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from hookrouter.cluster.keeper import Keeper
+from hookrouter.cluster.terms import AGAIN, HOUSE, LEASE, LOOK, Lease, Seen
+from hookrouter.errors import StoreError
+from hookrouter.facts import EntryLost, EntryTaken, Fact, Facts, Warned
+
+
+class Database:
+    """Leases in memory; `silent`: it does not answer. See `hookrouter.cluster.leases.Leases`."""
+
+    word = "me"
+
+    def __init__(self, *leases: Lease) -> None:
+        self.leases = {lease.entry: lease for lease in leases}
+        self.silent = False
+        self.written: Mapping[str, int] = {}
+        self.forgotten: list[str] = []
+        self.lost: Callable[[list[str]], None] = lambda entries: None
+
+    async def look(self) -> Seen:
+        if self.silent:
+            raise StoreError("it does not answer")
+        return Seen(list(self.leases.values()), others=1)
+
+    async def renew(self, held: Mapping[str, int]) -> Seen:
+        return await self.look()
+
+    async def take(self, entry: str, seen: int, *, suspected: bool = False) -> int | None:
+        had = self.leases.get(entry)
+        if had is not None and (had.epoch != seen or not (had.over or suspected)):
+            return None
+        self.leases[entry] = Lease(entry, seen + 1, self.word, self.word, "", LEASE)
+        return seen + 1
+
+    async def release(self, held: Mapping[str, int]) -> None:
+        for entry, epoch in held.items():
+            self.leases[entry] = Lease(entry, epoch, self.word, self.word, "", LEASE, released=True)
+
+    def hold(self, held: Mapping[str, int]) -> None:
+        self.written = held
+
+    def forget(self, entry: str) -> None:
+        self.forgotten.append(entry)
+
+    def watch(self, lost: Callable[[list[str]], None]) -> None:
+        self.lost = lost
+
+
+class Hall:
+    """A keeper, and what it has said."""
+
+    def __init__(self, database: Database, fails: Exception | None = None) -> None:
+        self.database, self.fails = database, fails
+        self.owned: list[tuple[str, int]] = []
+        self.let_go: list[str] = []
+        self.facts: list[Fact] = []
+        self.now = 100.0
+        self.keeper = Keeper(database, ["main"], self._own, self.let_go.append, Facts(self.facts.append), lambda: self.now)
+
+    async def _own(self, entry: str, epoch: int) -> None:
+        if self.fails is not None:
+            raise self.fails
+        self.owned.append((entry, epoch))
+
+    async def round(self) -> None:
+        await self.keeper._round()
+        await asyncio.gather(*self.keeper._owning)
+
+
+def other(left: float = LEASE, address: str = "", *, gone: bool = False) -> Database:
+    return Database(Lease("main", 7, "other", "other", address, left, gone=gone))
+
+
+async def test_what_is_free_is_taken_at_the_start_and_given_back_at_the_end() -> None:
+    """The store writes under what it holds, and under nothing afterwards."""
+    hall = Hall(Database())
+    await hall.keeper.start()
+    assert hall.owned == [("main", 1)]
+    assert hall.database.written == {"main": 1, HOUSE: 1}
+    assert [fact.why for fact in hall.facts if isinstance(fact, EntryTaken)] == ["free"]
+    assert hall.keeper.acts("main")
+    await hall.keeper.stop()
+    assert await hall.keeper.release()
+    assert hall.database.written == {}
+    assert not hall.keeper.acts("main")
+    assert all(lease.released for lease in hall.database.leases.values())
+    assert hall.let_go == []
+
+
+@pytest.mark.parametrize("by", ["what it sees", "a write that is refused"])
+async def test_what_is_lost_is_let_go(by: str) -> None:
+    """Once, and all of it: its calls, what waits to be written, and the right to write."""
+    hall = Hall(Database())
+    await hall.round()
+    if by == "what it sees":
+        hall.database.leases["main"] = Lease("main", 2, "other", "other", "", LEASE)
+        await hall.round()
+    else:
+        hall.database.lost(["main"])
+        hall.database.lost(["main"])
+    assert (hall.let_go, hall.database.forgotten, hall.database.written) == (["main"], ["main"], {HOUSE: 1})
+    assert [fact.asterisk for fact in hall.facts if isinstance(fact, EntryLost)] == ["main"]
+
+
+async def test_who_waits_to_act_goes_on_with_the_answer() -> None:
+    """A pause has used up its trust: nothing is done until the database says that it is the owner still."""
+    hall = Hall(Database())
+    await hall.round()
+    hall.now += 60.0
+    waiting = asyncio.create_task(hall.keeper.permitted("main"))
+    hall.database.silent = True
+    await hall.round()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert [fact.subject for fact in hall.facts if isinstance(fact, Warned)] == ["cluster"]
+    hall.database.silent = False
+    await hall.round()
+    await waiting
+
+
+async def test_what_cannot_be_taken_up_is_given_back() -> None:
+    """Another router may be able to."""
+    hall = Hall(Database(), fails=StoreError("the calls cannot be read"))
+    await hall.round()
+    assert hall.database.leases["main"].released
+    assert hall.database.written == {HOUSE: 1}
+    assert "the calls cannot be read" in str([fact for fact in hall.facts if isinstance(fact, Warned)])
+
+
+async def test_the_lease_of_a_dead_router_is_not_waited_for() -> None:
+    """Its session is gone, when it is looked twice, and its machine says that nobody listens at its address."""
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{place.getsockname()[1]}"
+        hall = Hall(other(address=address, gone=True))
+        await hall.round()
+        assert hall.owned == [], "it may be connecting again"
+        assert hall.keeper._pace() == AGAIN
+        await hall.round()
+        assert hall.owned == [("main", 8)]
+        assert [fact.why for fact in hall.facts if isinstance(fact, EntryTaken)] == ["dead"]
+
+
+async def test_who_has_gone_and_cannot_be_asked_is_looked_at_as_often_as_anybody() -> None:
+    """Once more soon, and then at the usual pace, until the lease is over."""
+    hall = Hall(other(gone=True))
+    await hall.round()
+    assert hall.keeper._pace() == AGAIN
+    await hall.round()
+    assert hall.keeper._pace() == LOOK
+    assert hall.owned == []
+
+
+@pytest.mark.parametrize("what", ["listens", "has no address", "has its session", "has an address that is none"])
+async def test_of_who_may_live_it_is_waited_for(what: str) -> None:
+    """Only a refused connection and a session that is gone together are a proof."""
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        if what == "listens":
+            place.listen()
+        address = {"has no address": "", "has an address that is none": "http:"}.get(
+            what, f"http://127.0.0.1:{place.getsockname()[1]}"
+        )
+        hall = Hall(other(address=address, gone=what != "has its session"))
+        for _ in range(3):
+            await hall.round()
+        assert hall.owned == []
