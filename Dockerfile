@@ -7,13 +7,20 @@ FROM ${BASE_IMAGE} AS build
 ARG PIP_NO_INDEX
 ARG PIP_FIND_LINKS
 RUN python3 -m venv /opt/hookrouter
-COPY pyproject.toml README.md LICENSE requirements.lock /src/
+COPY pyproject.toml README.md LICENSE NOTICE requirements.run.lock /src/
 COPY hookrouter /src/hookrouter
-RUN /opt/hookrouter/bin/pip install --no-cache-dir --disable-pip-version-check --no-compile \
-        -c /src/requirements.lock "/src[speed]" \
+COPY examples /src/examples
+RUN pip="/opt/hookrouter/bin/pip install --no-cache-dir --disable-pip-version-check --no-compile" \
+ && $pip --require-hashes -r /src/requirements.run.lock \
+ && $pip --no-deps /src \
  && /opt/hookrouter/bin/pip uninstall -q -y pip
 
 FROM ${BASE_IMAGE}
+LABEL org.opencontainers.image.title="hookrouter" \
+      org.opencontainers.image.description="Puts every call on an Asterisk into the hands of a web function in any language." \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.vendor="the hookrouter developers"
 COPY --from=build /opt/hookrouter /opt/hookrouter
 COPY routes.toml /etc/hookrouter/routes.toml
 RUN useradd --system --uid 8080 --home-dir /var/lib/hookrouter --create-home --shell /usr/sbin/nologin hookrouter
@@ -29,7 +36,7 @@ WORKDIR /var/lib/hookrouter
 VOLUME /var/lib/hookrouter
 EXPOSE 8080
 # Alive, not ready: a router whose Asterisk is away is a healthy one, and starting it again would not help.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python3", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:%s/healthz' % os.environ['HOOKROUTER_LISTEN'].rpartition(':')[2], timeout=2)"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python3", "-c", "import os, ssl, urllib.request as r; e = os.environ.get; r.urlopen('%s://127.0.0.1:%s/healthz' % (e('HOOKROUTER_SCHEME', 'http'), e('HOOKROUTER_LISTEN').rpartition(':')[2]), timeout=2, context=ssl._create_unverified_context())"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["hookrouter"]
 CMD ["serve"]

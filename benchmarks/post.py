@@ -20,7 +20,7 @@ from hookrouter.delivery.deliverer import Deliverer
 from hookrouter.delivery.envelope import CallContext, Message, envelope
 from hookrouter.delivery.sender import Sender
 from hookrouter.facts import Facts
-from hookrouter.http import Http
+from hookrouter.http.client import Http
 from hookrouter.routing.endpoint import Endpoint
 
 ANSWER = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 43\r\n\r\n[{"action":"answer"},{"action":"hangup"}]  '
@@ -86,7 +86,7 @@ async def run(port: int) -> None:
                 await response.read()
 
         await measure("aiohttp", bare)
-    await measure("hookrouter.http", lambda: http.send("POST", url, headers, body, timeout=3.0, limit=2**18))
+    await measure("hookrouter.http.client", lambda: http.send("POST", url, headers, body, timeout=3.0, limit=2**18))
     await measure(
         "control delivery",
         lambda: deliverer.control(endpoint, message(), deadline=8.0, decode=lambda answer, content_type: answer),

@@ -286,8 +286,8 @@ def contestants(ari: str, hook: str, folder: Path, *, node: bool) -> dict[str, C
     """Everybody, by name; each for two runs: all events (`… all`) and StasisStart with StasisEnd (`… two`)."""
     found: dict[str, Contestant] = {}
     for kind, wanted in (("two", TWO_EVENTS), ("all", ())):
-        environment = {"ARI": ari, "HOOK": hook, "WANTED": ",".join(wanted)}
-        for name in ("bare_loop", "hand_written_httpx"):
+        environment = {"ARI": ari, "HOOK": hook, "WANTED": ",".join(wanted), "PYTHONPATH": str(HERE.parent)}
+        for name in ("ordered_loop", "bare_loop", "hand_written_httpx"):
             command = [sys.executable, f"rivals/{name}.py"]
             found[f"{name} {kind}"] = Contestant(name, command, environment, folder / f"{name}.log")
         for name in ("node_bare_loop", "node_ari_client") if node else ():

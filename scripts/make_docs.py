@@ -16,9 +16,16 @@ from hookrouter.actions.operation import OperationAction
 from hookrouter.actions.vocabulary import BY_NAME, RESULTS, VERBS
 from hookrouter.ari.operations import Operation, operations
 from hookrouter.ari.repeating import DONE_ALREADY, Repeat
-from hookrouter.schemas import actions_schema
+from hookrouter.policy.functions import HARMLESS
+from hookrouter.policy.parameters import Kind, uses
+from hookrouter.policy.said import judged_fields
+from hookrouter.policy.settings import LISTED, PLACES
+from hookrouter.published.samples import known_types, sample
+from hookrouter.published.schemas import actions_schema
 from hookrouter.telemetry.metrics import Counts, Durations, Metrics
 
+_POLICY = re.compile(r"(<!-- policy (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_VERBS = re.compile(r"(<!-- verbs -->\n).*?(<!-- end -->)", re.DOTALL)
 _SECTION = re.compile(r"(<!-- metrics: .*?-->\n).*?(<!-- end -->)", re.DOTALL)
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -51,7 +58,12 @@ They run in order, and each is complete before the next begins. Times are second
 (`skipms`). A field that is not listed here is a fault, and an answer with a fault is refused as a whole, before anything of
 it runs. The same definitions as JSON Schema: `hookrouter schema actions`.
 
-Media are Asterisk's URIs (`sound:hello-world`, `recording:NAME`, `number:42`, `digits:42`, `characters:abc`, `tone:ring`).
+Media are Asterisk's URIs (`sound:hello-world`, `recording:NAME`, `number:42`, `digits:42`, `characters:abc`, `tone:ring`) and web
+addresses. Each is one medium: no commas (in a web address `%2C`), no percent-encoding elsewhere, no absolute paths and no
+`..`. A recording is one that the same call has made, or that the route's `allow` or `scope` grants. What a caller has sent (a
+number, a name) is made digits before it is read out or dialled; [security.md](security.md#what-a-caller-can-send) says why.
+
+Whom a route may call, which functions of the dialplan it may name and where media may come from: [policy.md](policy.md).
 
 ## Fields of every action
 
@@ -87,8 +99,56 @@ name, with its own parameters beside `action`. They are listed in [ari-operation
 
 `channelId` is the call's own channel where you give none. Ids that belong to another call are refused, and so are operations
 that concern no call at all (such as `asterisk.getGlobalVar`), unless the route says `scope = "any"` or names the operation in
-`allow`. Complete: {completes}
+`allow`. An id of your own for what is made is refused (`forbidden`) where there is such a thing already, where it begins with `hr-`,
+and, for a channel, where it has the form of Asterisk's own. [security.md](security.md#what-an-endpoint-may-touch) says all of it.
+The action is complete {completes}
 """
+
+_LLMS = """\
+# hookrouter
+
+> Puts every call on an Asterisk into the hands of a web function in any language: an event comes as an HTTP POST with JSON, and
+> the function answers with a list of actions, such as
+> `[{"action": "answer"}, {"action": "play", "media": "sound:hello-world"}, {"action": "hangup"}]`.
+
+An endpoint looks at `type`, answers actions to `StasisStart` and to the results that it asked for, and `[]` to all else. An
+unknown field is a fault, and an answer with a fault is refused as a whole. `hookrouter schema actions` prints the JSON Schema,
+`hookrouter simulate URL` plays a call without Asterisk, `hookrouter mcp` serves tools for an assistant. Samples in ten
+languages: [examples](examples/README.md).
+
+## Docs
+
+"""
+
+SHOWN = frozenset({
+    "StasisStart", "StasisEnd", "ChannelStateChange", "ChannelDtmfReceived", "ChannelVarset", "ChannelHangupRequest",
+    "ChannelDestroyed", "ChannelEnteredBridge", "ChannelLeftBridge", "Dial", "PlaybackStarted", "PlaybackFinished",
+    "RecordingStarted", "RecordingFinished", "ActionFailed", "BridgeCompleted", "CallEnded", "ConferenceCompleted",
+    "DialCompleted", "DigitsCollected", "FetchRequested", "OperationCompleted", "OriginateCompleted", "PlayCompleted",
+    "QueueCompleted", "QueueWaiting", "RecordingCompleted", "VariableRead",
+})  # fmt: skip
+"""What the call of tests/examples/test_published.py brings, from the simulator and from a real Asterisk."""
+
+_SAMPLES_HEAD = """\
+# A sample of every event
+
+<!-- Made by scripts/make_docs.py from hookrouter/published/samples.py: edit there, then run `make docs`. -->
+
+What an endpoint is sent, whole, for each `type`: Asterisk's own events and the router's results. The headers beside it are in
+[delivery.md](delivery.md#the-request), when a result comes in [actions.md](actions.md#results), which events a route gets in
+[routes.md](routes.md#events). `hookrouter trigger TYPE --to URL` sends one of these, signed, to your endpoint; as JSON Schema
+and OpenAPI: `hookrouter schema openapi`.
+
+An event has more fields where Asterisk, or the action that asked, gives more: read what you need and leave the rest.
+"""
+
+_SAMPLES_SHOWN = """\
+A call of the tests brings each of these, from the simulator and from a real Asterisk, and the test compares: what always comes is
+here, and nothing that never came."""
+
+_SAMPLES_OTHERS = """\
+Results of the router's own that this call does not bring (other tests do), and events of Asterisk, made from the fields that its
+documentation says."""
 
 _OPERATIONS_HEAD = """\
 # ARI operations
@@ -121,7 +181,92 @@ def pages() -> dict[str, str]:
         "actions.md": actions_page(),
         "ari-operations.md": operations_page(),
         "operations.md": _SECTION.sub(lambda found: found[1] + _metrics() + found[2], operations_md),
+        "samples.md": samples_page(),
+        "../llms.txt": llms_page(),
+        "quick-reference.md": _VERBS.sub(
+            lambda found: found[1] + _verbs() + found[2], (DOCS / "quick-reference.md").read_text()
+        ),
+        "policy.md": _POLICY.sub(
+            lambda found: found[1] + _POLICY_PARTS[found[2]]() + found[3],
+            (DOCS / "policy.md").read_text(),
+        ),
     }
+
+
+def samples_page() -> str:
+    """Every webhook, whole: those that calls of the tests have shown, then the others."""
+    out = [_SAMPLES_HEAD]
+    for title, about, names in (
+        ("From calls", _SAMPLES_SHOWN, [name for name in known_types() if name in SHOWN]),
+        ("The others", _SAMPLES_OTHERS, [name for name in known_types() if name not in SHOWN]),
+    ):
+        out.append(f"\n## {title}\n\n{about}\n")
+        out += [f"\n### {name}\n\n```json\n{_spread(sample(name))}\n```\n" for name in names]
+    return "".join(out)
+
+
+def _spread(webhook: dict[str, Any]) -> str:
+    """JSON, with a line for each member of it and of its `data`."""
+    lines = []
+    for key, value in webhook.items():
+        text = json.dumps(value, ensure_ascii=False)
+        if key == "data" and value:
+            members = [f"    {json.dumps(name)}: {json.dumps(item, ensure_ascii=False)}" for name, item in value.items()]
+            text = "{\n" + ",\n".join(members) + "\n  }"
+        lines.append(f"  {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def llms_page() -> str:
+    """The index for language models: each page with its title and its first sentence. Source: llmstxt.org."""
+    rows = []
+    for path in sorted(DOCS.glob("*.md")):
+        text = re.sub(r"<!--.*?-->", "", path.read_text(), flags=re.DOTALL)
+        title, _, rest = text.removeprefix("# ").partition("\n")
+        first = re.split(r"(?<=[.:])\s", re.sub(r"\s+", " ", rest).strip(), maxsplit=1)[0]
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", first).rstrip(".:")
+        rows.append(f"- [{title}](docs/{path.name})" + ("" if words.startswith("#") else f": {words}"))
+    return _LLMS + "\n".join([*rows, "", ""]).rstrip("\n") + "\n"
+
+
+def _functions() -> str:
+    return "\n" + ", ".join(f"`{name}`" for name in HARMLESS) + ".\n\n"
+
+
+def _settings() -> str:
+    rows = ["", "| a value is | variables |", "|---|---|"]
+    rows += [f"| {what} | {', '.join(f'`{name}`' for name in names)} |" for what, names in LISTED.items()]
+    rows.append(f"| a context (see below) | {', '.join(f'`{name}`' for name in PLACES)} |")
+    return "\n".join([*rows, "", ""])
+
+
+_KEYS = {
+    Kind.VARIABLE: "functions", Kind.GLOBAL: "functions", Kind.VALUE: "functions", Kind.VARIABLES: "functions",
+    Kind.ENDPOINT: "endpoints", Kind.CONTEXT: "contexts", Kind.MEDIA: "hosts", Kind.HOST: "hosts",
+}  # fmt: skip
+
+
+def _judged() -> str:
+    """A row for each verb and operation of which something is judged."""
+    rows = ["", "| verb or operation | `functions` | `endpoints` | `contexts` | `hosts` |", "|---|---|---|---|---|"]
+    for verb in VERBS:
+        rows.append(_judged_row(verb.__struct_config__.tag, judged_fields(verb)))
+    for name in sorted(operations()):
+        found = [(parameter, use.kind) for parameter, use in uses(name).items()]
+        found += [("refer_to", Kind.ENDPOINT)] if "refer_to" in dict(found) else []
+        rows.append(_judged_row(name, found))
+    return "\n".join([*filter(None, rows[1:]), "", ""]).join(["\n", ""])
+
+
+_POLICY_PARTS = {"functions": _functions, "settings": _settings, "operations": _judged}
+
+
+def _judged_row(name: Any, fields: list[tuple[str, Kind]]) -> str:
+    cells = {key: [f"`{field}`" for field, kind in fields if _KEYS.get(kind) == key]
+             for key in ("functions", "endpoints", "contexts", "hosts")}  # fmt: skip
+    if not any(cells.values()):
+        return ""
+    return f"| `{name}` | " + " | ".join(", ".join(dict.fromkeys(found)) for found in cells.values()) + " |"
 
 
 def _metrics() -> str:
@@ -134,6 +279,16 @@ def _metrics() -> str:
             kind, name, text, labels = found._type, found._name, found._documentation, found._labelnames
         whole = f"{name}_total" if kind == "counter" else name
         rows.append(f"| `{whole}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {text} |")
+    return "\n".join([*rows, "", ""])
+
+
+def _verbs() -> str:
+    """A row for each verb, in the order of the chapters: its shortest example, and the first sentence about it."""
+    rows = ["", "| action | what it does |", "|---|---|"]
+    for chapter in CHAPTERS:
+        for verb in (verb for verb in VERBS if verb.group == chapter):
+            what = re.split(r"(?<=[.:]) |\n", (verb.__doc__ or "").strip(), maxsplit=1)[0]
+            rows.append(f"| `{min(verb.examples, key=len)}` | {what.rstrip('.:').replace('|', chr(92) + '|')}. |")
     return "\n".join([*rows, "", ""])
 
 
@@ -170,15 +325,15 @@ def _verb(name: str, verb: type[Action], schema: Mapping[str, Any]) -> str:
     fields = {key: value for key, value in schema["properties"].items() if key not in (*COMMON, "action")}
     if fields:
         out.append("\n" + _table(fields, schema.get("required", ())))
-    out.append(f"\nComplete: {_first_lower(verb.completes)}")
+    out.append(f"\nThe action is complete {_first_lower(verb.completes)}")
     if verb.result:
         named = "" if verb.result in verb.completes else f" Result: `{verb.result}`."
-        out.append(named + (" Quiet." if verb.quiet else ""))
+        out.append(named + (" The result is *quiet*." if verb.quiet else ""))
     out.append("\n")
     out.extend(f"\n```json\n{example}\n```\n" for example in verb.examples)
     legs = actions_schema()["$defs"].get("Leg")
     if "Leg" in json.dumps(fields) and legs:
-        out.append(f"\nAn endpoint with more to say is an object:\n\n{_table(legs['properties'], legs['required'])}")
+        out.append(f"\nAn endpoint with settings of its own is an object:\n\n{_table(legs['properties'], legs['required'])}")
     return "".join(out)
 
 
@@ -207,7 +362,9 @@ def _cell(text: str) -> str:
 
 
 def _options(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
+    """The alternatives; that null is left out and an empty list is an empty map is said once, for all."""
+    given_too = ({"type": "null"}, {"type": "array", "maxItems": 0})
+    return [option for option in schema.get("anyOf", ()) if option not in given_too]
 
 
 def _meaning(schema: Mapping[str, Any]) -> str:

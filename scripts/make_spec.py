@@ -82,7 +82,9 @@ def main(folder: Path) -> None:
             needed.extend(parts[kind].values())
     target = Path(__file__).parent.parent / "hookrouter/ari/spec/asterisk-22.json"
     lines = ",\n".join(json.dumps(item, separators=(",", ":")) for item in operations)
-    target.write_text(f'{{"operations":[\n{lines}\n],\n"events":{{\n{table(events)}\n}},\n"models":{{\n{table(parts)}\n}}}}\n')
+    target.write_text(
+        f'{{"operations":[\n{lines}\n],\n"events":{{\n{table(events)}\n}},\n"models":{{\n{table(parts)}\n}}}}\n'
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the journal costs: CPU per save and commit, and how long a commit takes, at several rates and snapshot sizes.
 
-Run: python benchmarks/micro/journal.py [directory]    (the directory decides which disk is measured)
+Run: python benchmarks/micro/journal.py [directory or postgresql://…]    (the directory decides which disk is measured)
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import time
 from pathlib import Path
 
 from hookrouter.facts import Facts
+from hookrouter.store import Store, open_store
 from hookrouter.store.sqlite import SqliteStore
 
 
-async def paced(store: SqliteStore, rate: float, size: int, seconds: float) -> tuple[float, float, float, int]:
+async def paced(store: Store, rate: float, size: int, seconds: float) -> tuple[float, float, float, int]:
     """`rate` inputs a second, each saving one of 50 calls, one timeline entry, and waiting for the commit.
 
     Median and 99th percentile of the wait in ms, CPU in µs an input (of which a bare timer costs up to 120), inputs.
@@ -49,7 +50,7 @@ async def paced(store: SqliteStore, rate: float, size: int, seconds: float) -> t
     return waits[len(waits) // 2] * 1e3, waits[int(len(waits) * 0.99)] * 1e3, used / amount * 1e6, amount
 
 
-async def burst(store: SqliteStore, waiting: int, size: int, rows: int) -> tuple[float, float]:
+async def burst(store: Store, waiting: int, size: int, rows: int) -> tuple[float, float]:
     """Rows a second, and CPU µs a row, with so many inputs waiting at a time."""
     snapshot = os.urandom(size)
     begun, cpu = time.perf_counter(), time.process_time()
@@ -61,8 +62,10 @@ async def burst(store: SqliteStore, waiting: int, size: int, rows: int) -> tuple
 
 
 async def main() -> None:
-    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as room:
-        store = SqliteStore(Path(room) / "bench.db", Facts())
+    place = sys.argv[1] if len(sys.argv) > 1 else None
+    url = place if place and place.startswith("postgresql://") else ""
+    with tempfile.TemporaryDirectory(dir=None if url else place) as room:
+        store: Store = SqliteStore(Path(room) / "bench.db", Facts()) if not url else open_store(url, Facts())
         await store.start()
         print("inputs/s  snapshot  wait p50   p99 ms  CPU µs/input (save + entry + commit)")
         for rate, size in ((1, 1500), (200, 1500), (1000, 1500), (2000, 1500), (1000, 10_000)):

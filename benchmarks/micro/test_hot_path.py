@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from io import BytesIO
 from itertools import count
 from typing import Any
@@ -19,6 +21,7 @@ from hookrouter.calls.call import Call, Outgoing, Pending, Program, encode_call
 from hookrouter.delivery.envelope import CallContext, Message, envelope, headers
 from hookrouter.delivery.signing import sign
 from hookrouter.facts import DeliveryAttempted, Facts
+from hookrouter.http.http1 import Connection
 from hookrouter.routing.conditions import Condition, pattern
 from hookrouter.routing.endpoint import Endpoint, Route
 from hookrouter.routing.table import RouteTable
@@ -94,6 +97,45 @@ def test_decode_an_answer(benchmark: BenchmarkFixture, known: bool) -> None:
 
     answer = benchmark.pedantic(decode_answer, setup=body, rounds=2000)
     assert len(answer.steps) == 2
+
+
+def test_read_an_answer(benchmark: BenchmarkFixture) -> None:
+    """From the bytes on a kept connection to the whole reply, without the socket."""
+    loop = asyncio.new_event_loop()
+    ours, theirs = socket.socketpair()
+    connection = Connection(loop, None, lambda closed: None)
+    connection.connection_made(_Transport(ours))
+    head = b"HTTP/1.1 200 OK\r\nserver: uvicorn\r\ncontent-type: application/json\r\ncontent-length: 40\r\n\r\n"
+    data = head + b"x" * 40
+
+    def exchange() -> int:
+        asking = connection.exchange(b"", 262_144, 5.0)
+        waited = asking.send(None)
+        connection.data_received(data)
+        assert waited.done()
+        try:
+            asking.send(None)
+        except StopIteration as stopped:
+            return len(stopped.value.body)
+        raise AssertionError
+
+    assert benchmark(exchange) == 40
+    for each in (ours, theirs):
+        each.close()
+    loop.close()
+
+
+class _Transport(asyncio.Transport):
+    """Writes nowhere."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__({"socket": sock})
+
+    def write(self, data: Any) -> None:
+        return
+
+    def abort(self) -> None:
+        return
 
 
 def test_snapshot_of_a_call(benchmark: BenchmarkFixture) -> None:

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -49,8 +50,9 @@ var (
 		"timeout":     8,
 		"tries":       2,
 	}
-	hangup  = action{"action": "hangup"}
-	goodbye = []action{play("sound:vm-goodbye"), hangup}
+	hangup    = action{"action": "hangup"}
+	goodbye   = []action{play("sound:vm-goodbye"), hangup}
+	notDigits = regexp.MustCompile("[^0-9*#]")
 )
 
 func play(media string) action { return action{"action": "play", "media": media} }
@@ -63,7 +65,7 @@ func actions(e event) []action {
 	case "DigitsCollected":
 		switch e.Data.Digits {
 		case "1":
-			number := e.Call.State.Number
+			number := notDigits.ReplaceAllString(e.Call.State.Number, "") // whatever a caller calls themselves
 			if number == "" {
 				number = "0"
 			}

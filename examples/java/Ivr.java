@@ -64,8 +64,9 @@ public class Ivr {
         };
     }
 
+    // Only its digits, whatever a caller calls themselves.
     static String number(JsonObject state) {
-        var number = state.has("number") ? state.get("number").getAsString() : "";
+        var number = state.has("number") ? state.get("number").getAsString().replaceAll("[^0-9*#]", "") : "";
         return number.isEmpty() ? "0" : number;
     }
 

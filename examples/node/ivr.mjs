@@ -8,7 +8,9 @@
 import { createServer } from 'node:http';
 import { Webhook } from 'standardwebhooks';
 
-const signed = new Webhook(process.env.HOOKROUTER_SECRET);
+const secret = process.env.HOOKROUTER_SECRET;
+if (!secret) throw new Error('HOOKROUTER_SECRET is not set: the secret of the route');
+const signed = new Webhook(secret);
 
 const menu = {
   action: 'gather',
@@ -25,7 +27,10 @@ function actions(type, data, call) {
     case 'StasisStart':
       return [{ action: 'answer' }, menu];
     case 'DigitsCollected':
-      if (data.digits === '1') return [{ action: 'play', media: `digits:${call.state.number || '0'}` }, menu];
+      if (data.digits === '1') {
+        const number = (call.state.number ?? '').replace(/[^0-9*#]/g, ''); // whatever a caller calls themselves
+        return [{ action: 'play', media: `digits:${number || '0'}` }, menu];
+      }
       if (data.digits === '2') {
         return [
           { action: 'play', media: 'sound:vm-leavemsg' },

@@ -22,7 +22,7 @@ function actions(string $type, array $data, array $call): array
     return match ($type) {
         'StasisStart' => [['action' => 'answer'], MENU],
         'DigitsCollected' => match ($data['digits']) {
-            '1' => [['action' => 'play', 'media' => 'digits:' . (($call['state']['number'] ?? '') ?: '0')], MENU],
+            '1' => [['action' => 'play', 'media' => 'digits:' . number($call['state'])], MENU],
             '2' => [
                 ['action' => 'play', 'media' => 'sound:vm-leavemsg'],
                 ['action' => 'record', 'beep' => true, 'maxSilenceSeconds' => 3, 'maxDurationSeconds' => 60, 'terminateOn' => '#'],
@@ -35,11 +35,19 @@ function actions(string $type, array $data, array $call): array
     };
 }
 
+// Only its digits, whatever a caller calls themselves.
+function number(array $state): string
+{
+    $digits = preg_replace('/[^0-9*#]/', '', $state['number'] ?? '');
+    return $digits === '' ? '0' : $digits;
+}
+
 // Standard Webhooks: HMAC-SHA256 of `id.timestamp.body`, not older than five minutes. By hand, so that no Composer is
 // needed; the package standard-webhooks/standard-webhooks does the same.
 function signed(string $body): bool
 {
-    $secret = base64_decode(preg_replace('/^whsec_/', '', getenv('HOOKROUTER_SECRET')));
+    $key = getenv('HOOKROUTER_SECRET') ?: throw new RuntimeException('HOOKROUTER_SECRET is not set: the secret of the route');
+    $secret = base64_decode(preg_replace('/^whsec_/', '', $key));
     $id = $_SERVER['HTTP_WEBHOOK_ID'] ?? '';
     $at = $_SERVER['HTTP_WEBHOOK_TIMESTAMP'] ?? '';
     if (!ctype_digit($at) || abs(time() - (int) $at) > 300) {

@@ -7,6 +7,7 @@ The secret is that of the route in routes.toml; `hookrouter sign --new-secret` m
 """
 
 import os
+import re
 
 from standardwebhooks import Webhook, WebhookVerificationError
 from starlette.applications import Starlette
@@ -32,7 +33,7 @@ def actions(type: str, data: dict, call: dict) -> list[dict]:
         return [{"action": "answer"}, MENU]
     if type == "DigitsCollected":
         if data["digits"] == "1":
-            number = call["state"].get("number") or "0"
+            number = re.sub("[^0-9*#]", "", call["state"].get("number") or "") or "0"  # whatever a caller calls themselves
             return [{"action": "play", "media": f"digits:{number}"}, MENU]
         if data["digits"] == "2":
             record = {"action": "record", "beep": True, "maxSilenceSeconds": 3, "maxDurationSeconds": 60, "terminateOn": "#"}

@@ -26,7 +26,7 @@ def actions(event)
   in { type: "StasisStart" }
     [{ action: "answer" }, MENU]
   in { type: "DigitsCollected", data: { digits: "1" } }
-    number = event.dig(:call, :state, :number).to_s
+    number = event.dig(:call, :state, :number).to_s.delete("^0-9*#") # whatever a caller calls themselves
     [{ action: "play", media: "digits:#{number.empty? ? 0 : number}" }, MENU]
   in { type: "DigitsCollected", data: { digits: "2" } }
     [{ action: "play", media: "sound:vm-leavemsg" },

@@ -18,6 +18,7 @@ The wish is kept by the router, not here: `notify` delivers it until this functi
 
 import json
 import os
+import re
 import time
 import urllib.request
 
@@ -34,11 +35,12 @@ OFFER = {"action": "gather", "prompt": "sound:vm-tocallback", "validDigits": ["1
 
 
 def start(data, call):
-    return {"actions": [ANSWER, OFFER], "state": {"number": data["channel"]["caller"]["number"]}}
+    number = re.sub("[^0-9+]", "", data["channel"]["caller"]["number"])  # whatever they call themselves: it is dialled
+    return {"actions": [ANSWER, OFFER], "state": {"number": number}}
 
 
 def chosen(data, call):
-    if data["digits"] != "1":
+    if data["digits"] != "1" or not call["state"]["number"]:
         return [play("sound:vm-goodbye"), HANGUP]
     wish = {"id": "back-" + call["id"].replace(".", "-"), "number": call["state"]["number"], "at": time.time() + AFTER}
     return [{"action": "notify", "route": "wishes", "body": wish}, play("sound:vm-goodbye"), HANGUP]

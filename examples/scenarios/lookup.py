@@ -38,7 +38,7 @@ async def start(data, call):
 
 
 def look_up(number):
-    with urllib.request.urlopen(CRM + urllib.parse.quote(number), timeout=10) as reply:
+    with urllib.request.urlopen(CRM + urllib.parse.quote(number, safe=""), timeout=10) as reply:
         return json.load(reply)
 
 

@@ -41,7 +41,7 @@ def key(data, call):
 
 def refer(data, call):
     number = data["refer_to"].get("requested_destination", {}).get("destination", "").removeprefix("sip:").partition("@")[0]
-    return to(number, "blind") if number.isdigit() and "state" not in data else []
+    return to(number, "blind") if number.isascii() and number.isdigit() and "state" not in data else []
 
 
 app = endpoint(StasisStart=start, ChannelDtmfReceived=key, ChannelTransfer=refer)

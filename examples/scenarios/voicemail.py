@@ -18,6 +18,7 @@ too. The lamp needs Asterisk's res_mwi_external; without it everything else goes
 """
 
 import os
+import re
 import smtplib
 import urllib.request
 from email.message import EmailMessage
@@ -38,7 +39,7 @@ RECORD = {"action": "record", "beep": True, "maxDurationSeconds": 180, "maxSilen
 
 
 def start(data, call):
-    caller = data["channel"]["caller"]["number"] or "unknown"
+    caller = re.sub("[^0-9A-Za-z+]", "", data["channel"]["caller"]["number"]) or "unknown"  # it goes into a file's name
     return {"actions": [{"action": "dial", "to": OWNER, "timeout": 20}], "state": {"caller": caller}}
 
 

@@ -33,7 +33,8 @@ function answerTo(event: Event, state: State): Answer {
       return { actions: [{ action: 'answer' }, menu], state: { number: event.data.channel.caller.number } };
     case 'DigitsCollected':
       if (event.data.digits === '1') {
-        return { actions: [{ action: 'play', media: `digits:${state.number || '0'}` }, menu] };
+        const number = (state.number ?? '').replace(/[^0-9*#]/g, ''); // whatever a caller calls themselves
+        return { actions: [{ action: 'play', media: `digits:${number || '0'}` }, menu] };
       }
       if (event.data.digits === '2') {
         return {

@@ -35,7 +35,7 @@ answer=$(printf '%s' "$body" | jq -c '
   };
   def record: {action: "record", beep: true, maxSilenceSeconds: 3, maxDurationSeconds: 60, terminateOn: "#"};
   def goodbye: play("sound:vm-goodbye"), {action: "hangup"};
-  def number: .call.state.number // "" | if . == "" then "0" else . end;
+  def number: .call.state.number // "" | gsub("[^0-9*#]"; "") | if . == "" then "0" else . end; # whatever they call themselves
 
   if .call == null then empty
   elif .type == "StasisStart" then {actions: [{action: "answer"}, menu], state: {number: .data.channel.caller.number}}

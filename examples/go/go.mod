@@ -1,0 +1,3 @@
+module ivr
+
+go 1.18
