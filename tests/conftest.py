@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+from lab.asterisk import Asterisk
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -16,3 +19,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--report", type=Path, help="docs/reliability.md: the table of faults is written there")
     parser.addoption("--seed", type=int, default=1, help="of the faults that are chosen at random")
     parser.addoption("--minutes", type=float, default=0.0, help="how long tests/fuzz runs; 0: one round")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A failure says how each Asterisk of its test fares, and what that one logged last."""
+    report = yield
+    if report.failed:
+        used = getattr(item, "funcargs", {}).values()
+        report.sections += [(f"Asterisk {one.folder.name}", one.fares()) for one in used if isinstance(one, Asterisk)]
+    return report

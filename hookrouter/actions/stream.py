@@ -3,7 +3,9 @@
 Rules: `to` is a WebSocket client that Asterisk's websocket_client.conf names, or `rtp:HOST:PORT`, or
 `audiosocket:HOST:PORT`. The call is bridged with the media channel only once its media is up, so that nothing is said to
 nobody; a program that does not take it fails within two seconds. AudioSocket knows 16-bit samples only: of another format
-Asterisk sends the bytes all the same, as if they were such, and takes what comes for such.
+Asterisk sends the bytes all the same, as if they were such, and takes what comes for such. A program that listens before it
+speaks should send silence from the start: of one that has sent nothing Asterisk sometimes waits for the first byte, and
+nothing of that call moves until it comes (docs/asterisk.md); nothing that we could ask of Asterisk avoids that.
 Source: Asterisk's channels.externalMedia, chan_websocket, chan_audiosocket.
 """
 
@@ -30,7 +32,8 @@ class Stream(Action, frozen=True, tag="stream"):
         str,
         Meta(
             min_length=1,
-            description="A client of websocket_client.conf, `rtp:HOST:PORT` or `audiosocket:HOST:PORT`.",
+            description="A client of websocket_client.conf, `rtp:HOST:PORT` or `audiosocket:HOST:PORT`. A program at an AudioSocket "
+            "must send from the start, every 20 ms, be it silence: Asterisk may wait for it.",
             extra=in_language(Kind.HOST),
         ),
     ]

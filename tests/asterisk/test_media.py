@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from lab.asterisk import Asterisk, free_port
+from lab.audiosocket import EchoProgram
 from lab.rtp import power
 from lab.ua import UA
 from rig.endpoint import Endpoint
@@ -168,30 +169,9 @@ async def test_media_goes_by_plain_rtp(asterisk: Asterisk, app: str, endpoint: E
         transport.close()
 
 
-_SLIN = 0x10
-
-
 async def test_media_goes_by_audiosocket_both_ways(asterisk: Asterisk, app: str, endpoint: Endpoint) -> None:
     """`audiosocket:HOST:PORT` gets the caller's voice, and what it sends is heard; when it hangs up the program goes on."""
-    sessions: list[bytes] = []
-    hang_up = asyncio.Event()
-
-    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while not hang_up.is_set():
-                head = await reader.readexactly(3)
-                payload = await reader.readexactly(int.from_bytes(head[1:], "big"))
-                if head[0] == 0x01:
-                    sessions.append(payload)
-                elif head[0] == _SLIN:
-                    writer.write(head + payload)
-            writer.write(b"\x00\x00\x00")
-            await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
+    echo = EchoProgram()
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     stream = {"action": "stream", "to": f"audiosocket:127.0.0.1:{port}", "format": "slin"}
@@ -204,13 +184,12 @@ async def test_media_goes_by_audiosocket_both_ways(asterisk: Asterisk, app: str,
         await running.ready()
         call = await (await phone.invite(f"app-{app}")).answered()
         async with asyncio.timeout(5):
-            while not sessions:
+            while not echo.sessions:
                 await asyncio.sleep(0.02)
         await call.rtp.tone(440, 1.5)
-        assert len(sessions[0]) == 16
+        assert len(echo.sessions[0]) == 16
         assert power(b"".join(payload for _, payload in call.rtp.sound[-15:]), 440) > 0.3
-        hang_up.set()
-        await call.rtp.tone(440, 0.3)
+        echo.hang_up()
         done = await endpoint.wait("StreamCompleted")
         assert done.data["reason"] == "ended"
         await endpoint.wait("PlayCompleted")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from lab.asterisk import Asterisk, free_port
+from lab.audiosocket import EchoProgram
 from lab.rtp import power
 from lab.ua import UA, Call
 from rig.endpoint import Endpoint
@@ -46,27 +47,18 @@ class Echo:
                 self.sizes.append(len(message))
                 await socket.send(message)
 
-    async def audiosocket(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = await reader.readexactly(3)
-                payload = await reader.readexactly(int.from_bytes(head[1:], "big"))
-                if head[0] >= 0x10 and head[0] < 0xF0:
-                    self.sizes.append(len(payload))
-                    writer.write(head + payload)
-        writer.close()
-
 
 @contextlib.asynccontextmanager
-async def echo(way: str) -> AsyncIterator[tuple[Echo, str]]:
-    """An echo, and how `stream` names it."""
-    program = Echo()
+async def echo(way: str, format: str) -> AsyncIterator[tuple[list[int], str]]:
+    """The sizes of what an echo hears, and how `stream` names it."""
     if way == "websocket":
+        program = Echo()
         async with serve(program.websocket, "127.0.0.1", BOT, subprotocols=["media"], compression=None):  # type: ignore[list-item]
-            yield program, "bot"
+            yield program.sizes, "bot"
     else:
-        async with await asyncio.start_server(program.audiosocket, "127.0.0.1", 0) as server:
-            yield program, f"audiosocket:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        heard = EchoProgram(format)
+        async with await asyncio.start_server(heard, "127.0.0.1", 0) as server:
+            yield heard.sizes, f"audiosocket:127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 @pytest.mark.parametrize("way", ["websocket", "audiosocket"])
@@ -81,12 +73,12 @@ async def test_a_program_hears_and_is_heard_in_each_format(
     ):
         await running.ready()
         for format in (None, *formats):
-            async with echo(way) as (program, to):
+            async with echo(way, format or formats[0]) as (sizes, to):
                 stream: dict[str, Any] = {"action": "stream", "to": to, "format": format}
                 endpoint.answers["StasisStart"] = [[ANSWER, stream, HANGUP]]
                 call = await (await phone.invite(f"app-{app}")).answered()
                 await hears_itself(call)
-                assert program.sizes[-1] == BYTES[format or formats[0]], format
+                assert sizes[-1] == BYTES[format or formats[0]], format
                 await call.hangup()
         await endpoint.wait("StreamCompleted", len(formats) + 1)
         assert not endpoint.of("ActionFailed")

@@ -160,6 +160,13 @@ class Asterisk:
             line = ["chroot", str(self.root), *line]
         return subprocess.run(line, capture_output=True, text=True, timeout=10, check=False).stdout
 
+    def fares(self) -> str:
+        """Whether it lives, and the end of what it said: for a test that failed."""
+        ended = self.process.poll() if self.process is not None else None
+        state = "was stopped" if self.process is None else "lives" if ended is None else f"ended by itself: {ended}"
+        out = (self.folder / "out").read_text(errors="replace") if (self.folder / "out").exists() else ""
+        return f"{state}\n{out[-1500:]}\n{self.log[-3000:]}"
+
     def kill(self) -> None:
         """SIGKILL: a graceful stop takes seconds and refuses calls meanwhile."""
         if self.process is not None:
