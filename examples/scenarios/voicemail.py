@@ -33,7 +33,7 @@ SMTP = os.environ.get("SMTP", "127.0.0.1:25")
 ROUTER = os.environ.get("ROUTER", "http://127.0.0.1:8080")
 SHORTEST = 1
 
-GREETING = ["sound:vm-theperson", "sound:vm-isunavail", "sound:vm-intro"]
+GREETING = os.environ.get("GREETING", "sound:vm-theperson,sound:vm-isunavail,sound:vm-intro").split(",")
 LAMP = {"action": "mailbox", "mailbox": MAILBOX, "newMessages": 1, "onError": "continue"}
 RECORD = {"action": "record", "beep": True, "maxDurationSeconds": 180, "maxSilenceSeconds": 5, "terminateOn": "#"}
 

@@ -1,15 +1,17 @@
-"""The same IVR in every language, each started as its first lines say, with a free port and a secret of the tests."""
+"""The samples and scenarios in every language, each started as its first lines say, with a free port and a secret of the tests."""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -154,15 +156,59 @@ class Served:
 
 
 def serve(language: str, folder: Path) -> Served:
-    """Starts it; `wait` for it before the first request."""
+    """Starts the IVR; `wait` for it before the first request."""
     port = free_port()
-    command = COMMANDS[language](port, folder)
+    return _start(language, COMMANDS[language](port, folder), port, folder, {})
+
+
+def _start(language: str, command: list[str], port: int, folder: Path, more: dict[str, str]) -> Served:
     if not shutil.which(command[0]):
         missing(command[0])
     log = folder / f"{language}.log"
     with log.open("wb") as output:
-        environ = os.environ | {"HOOKROUTER_SECRET": SECRET, "PORT": str(port)}
+        environ = os.environ | {"HOOKROUTER_SECRET": SECRET, "PORT": str(port)} | more
         process = subprocess.Popen(
             command, env=environ, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
     return Served(language, port, process, log)
+
+
+SCENARIOS = EXAMPLES / "scenarios"
+SUFFIXES = {"python": ".py", "php": "php/.php", "node": "node/.mjs"}
+_SENDMAIL = f"{sys.executable} {Path(__file__).with_name('sendmail.py')}"
+
+
+def scenario(language: str, name: str) -> Path:
+    """Its file."""
+    folder, _, ending = SUFFIXES[language].rpartition(".")
+    return SCENARIOS / folder / f"{name}.{ending}"
+
+
+def scenarios(language: str) -> set[str]:
+    """The names of all of them."""
+    return {path.stem for path in scenario(language, "").parent.glob(f"*.{SUFFIXES[language].rpartition('.')[2]}")} - {"webhook"}
+
+
+def routes_of(path: Path) -> str:
+    """The tables at a scenario's top."""
+    lines = (line.removeprefix("//").removeprefix(" ") if line.startswith("//") else line for line in path.read_text().splitlines())
+    blocks = re.findall(r"^( +\[\[routes\]\]\n(?: +.*\n)+)", "\n".join(lines), re.MULTILINE)
+    assert blocks, path
+    return "\n".join(textwrap.dedent(block) for block in blocks)
+
+
+def serve_scenario(language: str, name: str, folder: Path, port: int = 0, **settings: str) -> Served:
+    """Starts one of examples/scenarios with its settings (environment variables); `wait` for it before the first request.
+
+    Mail goes to the server that SMTP names, in each language.
+    """
+    port = port or free_port()
+    path = scenario(language, name)
+    if language == "node":
+        path = with_packages(folder, "scenarios/node") / path.name
+    command = {
+        "python": [sys.executable, "-m", "uvicorn", "--app-dir", str(SCENARIOS), f"{name}:app", "--port", str(port)],
+        "php": ["php", "-d", f"sendmail_path={_SENDMAIL}", "-S", f"127.0.0.1:{port}", str(path)],
+        "node": ["node", str(path)],
+    }[language]
+    return _start(language, command, port, folder, settings | {"SENDMAIL": _SENDMAIL})

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
-import subprocess
-import sys
-import textwrap
 import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from examples.serving import EXAMPLES, SECRET, Served
-from rig.process import free_port
+from examples.serving import EXAMPLES, SECRET, SUFFIXES, Served, routes_of, scenario, scenarios, serve_scenario
 
 from hookrouter.config import load, parse
 from hookrouter.simulator.playing_out import Play, Result
@@ -67,31 +61,22 @@ async def crm() -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("name", list(ROUTES))
 async def test_a_scenario(name: str, crm: str, tmp_path: Path) -> None:
-    """Its script, its routes, and nothing wrong."""
-    port = free_port()
-    environ = os.environ | {"HOOKROUTER_SECRET": SECRET, "SECONDS": "1", "CRM": crm}
-    command = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "--app-dir",
-        str(EXAMPLES / "scenarios"),
-        f"{name}:app",
-        "--port",
-        str(port),
-    ]
-    process = subprocess.Popen(  # noqa: ASYNC220
-        command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+    """Its script, its routes, and nothing wrong: in every language, all at once."""
+    served: dict[str, Served] = {}
     try:
-        assert process.stderr is not None
-        await asyncio.to_thread(lambda: any("running on" in line for line in process.stderr or ()))
-        result = await simulated(name, f"http://127.0.0.1:{port}/", ROUTES[name])
-        assert [problem.text() for problem in result.problems] == [], result.ladder.text()
-        assert result.notes == []
+        for language in SUFFIXES:
+            folder = tmp_path / language
+            folder.mkdir()
+            served[language] = serve_scenario(language, name, folder, SECONDS="1", CRM=crm)
+        waited = [asyncio.to_thread(one.wait) for one in served.values()]
+        urls = [one.url for one in await asyncio.gather(*waited)]
+        results = await asyncio.gather(*(simulated(name, url, ROUTES[name]) for url in urls))
+        for language, result in zip(served, results, strict=True):
+            found = language, [problem.text() for problem in result.problems], result.notes
+            assert found == (language, [], []), result.ladder.text()
     finally:
-        process.terminate()
-        process.communicate()
+        for one in served.values():
+            one.stop()
 
 
 async def test_the_sample_in_every_language(ivr: Served) -> None:
@@ -101,14 +86,21 @@ async def test_the_sample_in_every_language(ivr: Served) -> None:
 
 
 def test_every_scenario_has_a_script_and_its_routes() -> None:
-    """None is forgotten; the routes are those at the scenario's top."""
-    scenarios = {path.stem for path in (EXAMPLES / "scenarios").glob("*.py")} - {"webhook"}
-    assert set(ROUTES) == scenarios
-    assert {path.stem for path in FOLDER.glob("*.toml")} == scenarios | {"ivr", "routes"}
+    """None is forgotten in any language; the routes are those at the scenario's top."""
+    assert [scenarios(language) for language in SUFFIXES] == [set(ROUTES)] * len(SUFFIXES)
+    assert {path.stem for path in FOLDER.glob("*.toml")} == set(ROUTES) | {"ivr", "routes"}
     here = {route["name"]: route for route in tomllib.loads((FOLDER / "routes.toml").read_text())["routes"]}
-    for name in scenarios:
-        source = (EXAMPLES / "scenarios" / f"{name}.py").read_text()
-        blocks = re.findall(r"^(    \[\[routes\]\]\n(?:    .*\n)+)", source, re.MULTILINE)
-        for route in tomllib.loads("\n".join(textwrap.dedent(block) for block in blocks))["routes"]:
-            assert here[route["name"]] == route
+    for name, routes in ROUTES.items():
+        at_its_top = tomllib.loads(routes_of(scenario("python", name)))["routes"]
+        assert {route["name"] for route in at_its_top} >= set(routes)
+        assert at_its_top == [here[route["name"]] for route in at_its_top]
+        assert {routes_of(scenario(language, name)) for language in SUFFIXES} == {routes_of(scenario("python", name))}
     load(FOLDER / "routes.toml", {"HOOKROUTER_SECRET": SECRET})
+
+
+def test_every_scenario_is_on_the_page() -> None:
+    """A row of the table has it in each language."""
+    page = (EXAMPLES / "README.md").read_text()
+    for name in ROUTES:
+        paths = [scenario(language, name).relative_to(EXAMPLES) for language in SUFFIXES]
+        assert " | ".join(f"[{path.name}]({path})" for path in paths) in page

@@ -1,4 +1,4 @@
-"""A scenario of examples/ as its users run it: the file itself, served by uvicorn, with the routes of its own docstring."""
+"""A scenario of examples/ as its users run it: the file itself, in each of its languages, with the routes at its own top."""
 
 from __future__ import annotations
 
@@ -6,49 +6,41 @@ import asyncio
 import importlib.util
 import json
 import os
-import re
 import socket
 import struct
 import sys
-import textwrap
+import tempfile
+import time
 import wave
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 from urllib.parse import urljoin, urlsplit
 
+import httpx
 import msgspec
 import uvicorn
+from examples.serving import SCENARIOS, SECRET, Served, routes_of, scenario, serve_scenario
 from lab.asterisk import Asterisk, free_port
 from lab.rtp import power, ulaw
 from lab.ua import UA, Call
 
 from hookrouter.cli.replaying import asked, compared, send_again
-from hookrouter.delivery.signing import parse_secret
+from hookrouter.delivery.signing import parse_secret, sign
 from hookrouter.facts import ActionFinished
 from hookrouter.record.file import Query
 from hookrouter.routing.endpoint import Endpoint
 from rig.pbx import Pbx
 from rig.router import Router
 
-SCENARIOS = Path(__file__).parents[2] / "examples/scenarios"
 CLOCK = ("/actions/*/body/at",)  # what an example takes from its own clock is never the same again
-SECRET = "whsec_MTIzNDU2Nzg5MGFiY2RlZg=="
 
 
 def far(phone: UA) -> str:
     """A phone as Asterisk dials it."""
     return f"PJSIP/far/{phone.address}"
-
-
-def routes_of(module: ModuleType) -> str:
-    """The tables in its docstring."""
-    blocks = re.findall(r"^(    \[\[routes\]\]\n(?:    .*\n)+)", module.__doc__ or "", re.MULTILINE)
-    assert blocks
-    return "\n".join(textwrap.dedent(block) for block in blocks)
 
 
 class Server(uvicorn.Server):
@@ -58,20 +50,25 @@ class Server(uvicorn.Server):
 
 
 class Scene:
-    """The running example: `events` is what it was sent, `module` the file (its constants may be set)."""
+    """The running example: `events` is what it was sent. In Python `module` is the file (its constants may be set)."""
 
     rewrite: Callable[[bytes], bytes] | None = None  # each answer in other words
+    language = "python"
 
     def __init__(self, name: str, asterisk: Asterisk, pbx: Pbx) -> None:
-        spec = importlib.util.spec_from_file_location(f"scenario_{name}", SCENARIOS / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        self.module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self.module)
+        self.served: Served | None = None
+        self.client = httpx.AsyncClient(trust_env=False, timeout=30)
+        if self.language == "python":
+            spec = importlib.util.spec_from_file_location(f"scenario_{name}", scenario("python", name))
+            assert spec is not None
+            assert spec.loader is not None
+            self.module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(self.module)
         self.asterisk, self.pbx = asterisk, pbx
         self.events: list[dict[str, Any]] = []
         self.changed = asyncio.Condition()
         self.router: Router
+        self.url = ""
         self.serving: asyncio.Task[None]
         config = uvicorn.Config(self, lifespan="off", log_level="warning", ws="websockets-sansio")  # type: ignore[arg-type]
         self.server = Server(config)
@@ -91,9 +88,23 @@ class Scene:
             return message
 
         if self.rewrite is None or scope["type"] != "http":
-            await self.module.app(scope, listen, send)
+            await self._app(scope, listen, send)
         else:
             await self._rewritten(scope, listen, send, self.rewrite)
+
+    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
+        """In Python the app itself; another language's server gets the same request, and its answer is handed on."""
+        if self.served is None:
+            await self.module.app(scope, receive, send)
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        answer = await self.client.post(urljoin(self.served.url, scope["path"]), content=body, headers=scope["headers"])
+        told = [pair for pair in answer.headers.raw if pair[0].lower() in (b"content-type", b"retry-after")]
+        await send({"type": "http.response.start", "status": answer.status_code, "headers": told})
+        await send({"type": "http.response.body", "body": answer.content})
 
     async def _rewritten(self, scope: Any, receive: Any, send: Any, rewrite: Callable[[bytes], bytes]) -> None:
         """Each answer of 200 in other words."""
@@ -106,7 +117,7 @@ class Scene:
             else:
                 body.extend(message.get("body", b""))
 
-        await self.module.app(scope, receive, gather)
+        await self._app(scope, receive, gather)
         if head["status"] == 200:
             body[:] = rewrite(bytes(body))
             kept = [pair for pair in head["headers"] if pair[0].lower() != b"content-length"]
@@ -128,10 +139,21 @@ class Scene:
             raise TimeoutError(f"no {type} {data} number {count}; came: {[e['type'] for e in self.events]}") from None
         return self.of(type, path, **data)[count - 1]
 
+    async def again(self, event: dict[str, Any]) -> None:
+        """One of `events` is delivered once more, as a retry is."""
+        at, body = int(time.time()), msgspec.json.encode({key: event[key] for key in event if key != "path"})
+        headers = {"webhook-id": event["id"], "webhook-timestamp": str(at)}
+        headers["webhook-signature"] = sign(event["id"], at, body, [parse_secret(SECRET)])
+        answer = await self.client.post(urljoin(self.url, event["path"]), content=body, headers=headers)
+        assert answer.is_success, answer.text
+
     async def stop(self) -> None:
         """The function is down from now on."""
         self.server.should_exit = self.server.force_exit = True
         await self.serving
+        await self.client.aclose()
+        if self.served is not None:
+            self.served.stop()
 
     async def replayed(self, url: str) -> None:
         """Every call that was recorded, sent to the example once more: it answers the same; changed, it does not."""
@@ -241,21 +263,30 @@ async def scene(
     """The example `name` with its settings (environment variables), and a router with its routes. `port`: of the example."""
     control = free_port()
     environment = {"HOOKROUTER_SECRET": SECRET, "ROUTER": f"http://127.0.0.1:{control}", **settings}
+    language = Scene.language
     listener = socket.socket()
-    listener.bind(("127.0.0.1", port))
-    with patch.dict(os.environ, environment), patch.object(sys, "path", [str(SCENARIOS), *sys.path]):
+    listener.bind(("127.0.0.1", port if language == "python" else 0))
+    with (
+        patch.dict(os.environ, environment), patch.object(sys, "path", [str(SCENARIOS), *sys.path]),
+        tempfile.TemporaryDirectory() as folder,
+    ):  # fmt: skip
         async with Pbx(asterisk.url) as pbx:
             running = Scene(name, asterisk, pbx)
+            running.url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+            if language != "python":
+                running.served = await asyncio.to_thread(serve_scenario, language, name, Path(folder), port)
             running.serving = asyncio.create_task(running.server.serve([listener]))
-            routes = routes_of(running.module).replace("${HOOKROUTER_SECRET}", SECRET)
-            routes = routes.replace("127.0.0.1:8000", f"127.0.0.1:{listener.getsockname()[1]}")
+            routes = routes_of(scenario(language, name)).replace("${HOOKROUTER_SECRET}", SECRET)
+            routes = routes.replace("http://127.0.0.1:8000/", running.url)
             address = f"127.0.0.1:{control}"
             try:
+                if running.served is not None:
+                    await asyncio.to_thread(running.served.wait)
                 async with Router(asterisk.url, app, routes, serve=True, listen=address) as running.router:
                     await running.router.ready()
                     yield running
                     if not running.serving.done():
-                        await running.replayed(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+                        await running.replayed(running.url)
             finally:
                 await running.stop()
                 listener.close()

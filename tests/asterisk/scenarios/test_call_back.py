@@ -37,10 +37,10 @@ async def test_the_caller_is_called_back_and_talks_to_an_agent(asterisk: Asteris
         wish = wishes.of("Notify", "/wishes")
         assert len(wish) == 2
         assert len({event["id"] for event in wish}) == 1
-        await asyncio.to_thread(wishes.module.call_customer, wish[0]["data"])
+        await wishes.again(wish[0])
         await agent.hangup()
         await back.ended()
-        await asyncio.to_thread(wishes.module.call_customer, wish[0]["data"])
+        await wishes.again(wish[0])
         assert phone.waiting.empty()
         await wishes.clean()
 

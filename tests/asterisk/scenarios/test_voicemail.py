@@ -61,9 +61,8 @@ async def test_a_message_is_mailed_although_the_caller_has_hung_up_and_the_serve
     """The phone refuses, the caller speaks and goes; the second attempt brings the mail, with what was said."""
     async with (
         Mail(busy=1) as server, UA(asterisk.sip_port) as phone, UA(asterisk.sip_port) as owner_phone,
-        scene(asterisk, app, "voicemail", OWNER=far(owner_phone), SMTP=server.address) as voicemail,
+        scene(asterisk, app, "voicemail", OWNER=far(owner_phone), SMTP=server.address, GREETING="sound:vm-theperson") as voicemail,
     ):  # fmt: skip
-        voicemail.module.GREETING = ["sound:vm-theperson"]
         call = await phone.invite(f"app-{app}", caller="4711")
         owner = await owner_phone.incoming()
         owner.reject(486, "Busy Here")
