@@ -7,7 +7,7 @@ from examples.serving import SUFFIXES
 from rig.nulls import full_answer
 from rig.scene import Scene
 
-_IN_EVERY_LANGUAGE = ("menu", "voicemail", "call_back")  # the others only with --full: the simulator has them all
+_IN_EVERY_LANGUAGE = ("menu", "voicemail")  # the others only with --full: the simulator has them all
 
 
 def _ways(name: str, *, full: bool) -> list[str]:

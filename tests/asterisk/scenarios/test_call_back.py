@@ -13,10 +13,10 @@ from hookrouter.facts import EventReceived
 
 
 async def test_the_caller_is_called_back_and_talks_to_an_agent(asterisk: Asterisk, app: str) -> None:
-    """They press 1 and hang up; it is too early, and a second later their phone rings; then the agent's."""
+    """They press 1 and hang up; it is too early, and two seconds later their phone rings; then the agent's."""
     async with (
         UA(asterisk.sip_port) as phone, UA(asterisk.sip_port) as agent_phone,
-        scene(asterisk, app, "call_back", AFTER="0.8", AGENT=far(agent_phone),
+        scene(asterisk, app, "call_back", AFTER="1.8", AGENT=far(agent_phone),
               CUSTOMER=f"PJSIP/far/sip:{{}}@127.0.0.1:{phone.port}") as wishes,
     ):  # fmt: skip
         call = await (await phone.invite(f"app-{app}", caller="4711")).answered()
