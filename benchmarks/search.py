@@ -81,6 +81,7 @@ def questions(count: int) -> dict[str, Query]:
         "a word that no call has": Query(text="nothing"),
         "a word of those that failed": Query(text="timeout"),
         "a word, of one tenant": Query(text="sales", tenant="tenant-7"),
+        "a word of those that failed, of one tenant": Query(text="sales", tenant="tenant-7", outcome="failed"),
         "a tag": Query(tags={"customer": some[13][13:19]}),
         "page 2,000": Query(before=count - 100_000),
     }
