@@ -60,8 +60,8 @@ class AriReplaced(Fact, frozen=True):
 
 
 class EntryTaken(Fact, frozen=True):
-    """This router owns an Asterisk from now on. `why`: it was `free`, `given back`,
-    its lease `over` or its owner `dead`; `of`: who had it.
+    """This router owns an Asterisk from now on. `why`: it was `free`, `given back`, its lease `over`, its owner `dead`, or it
+    was `offered` by an owner that did not reach it; `of`: who had it.
 
     `seconds`: until its calls were read.
     """

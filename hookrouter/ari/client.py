@@ -23,14 +23,14 @@ import msgspec
 import websockets.exceptions
 
 from hookrouter.ari.events import Head
+from hookrouter.ari.lengths import LONGEST_LINE, too_long
 from hookrouter.ari.operations import HttpRequest, Operation, Request, build, operation
 from hookrouter.ari.owner import Owner
 from hookrouter.ari.performing import Busy, Job, Reply
-from hookrouter.ari.protocol import encode_request
 from hookrouter.ari.reasons import basic, info_of, no_answer, refusal
 from hookrouter.ari.recorded import seconds_of
 from hookrouter.ari.settings import AsteriskSettings
-from hookrouter.ari.websocket import Duplex, Link, connect
+from hookrouter.ari.websocket import PING_DELAY, ClientDuplex, Duplex, Link, connect
 from hookrouter.clock import Clock
 from hookrouter.errors import AriFateUnknown, AriUnreachable
 from hookrouter.facts import AriConnected, AriLost, AriReplaced, AriRequested, Facts, Warned
@@ -39,8 +39,6 @@ from hookrouter.http.retrying import Again, try_again
 from hookrouter.http.streaming import Download
 
 _MAX_REPLY = 32 * 1024 * 1024
-_LONGEST_MESSAGE = 65_535  # bytes that Asterisk takes as one message: after a longer one it closes the socket (1009)
-_LONGEST_LINE = 4_000  # bytes of a request's line that Asterisk's HTTP server takes: more is 414, or no answer
 _RETRY_TOTAL = 8.0
 _REQUEST_TIMEOUT = 3.0
 _BLOCKING_TIMEOUT = 600.0
@@ -50,6 +48,8 @@ _MOST_BOOTING = 300  # questions, while Asterisk is not ready yet
 _FREE_DELAY = 0.05
 _RECONNECT_DELAY = 1.5
 _REFUSED_DELAY = 15.0
+_OFTEN = 1.0  # seconds between two pings, where another router could take over if the socket is silent
+_WAITED = 0.05
 _ALWAYS = frozenset({"RESTResponse", "ApplicationReplaced", "ApplicationRegistered", "ApplicationUnregistered"})
 _WHO = Request("asterisk.getInfo", {"only": ["status", "system"]})
 
@@ -78,7 +78,7 @@ class AriClient:
         random: Callable[[], float],
         http: Http | None,
         startup_time: str = "",
-        permitted: Callable[[], Awaitable[None]] | None = None,
+        permitted: Callable[..., Awaitable[bool]] | None = None,
         on_replaced: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
@@ -94,7 +94,7 @@ class AriClient:
         self._facts = facts
         self._clock = clock
         self._random = random
-        self._permitted = permitted  # waits until we own the Asterisk, where several routers may
+        self._permitted = permitted  # waits until we own the Asterisk, where several routers may (Keeper.permitted)
         self._on_replaced = on_replaced
         self.replaced = asyncio.Event()
         self._http = http if settings.url else None
@@ -103,6 +103,8 @@ class AriClient:
         self._on_socket = True  # whether this connection answers requests
         self._task: asyncio.Task[None] | None = None
         self._connections = 0
+        self._duplex: ClientDuplex | None = None
+        self._trying: float | None = None  # since when
         self._auth = basic(settings.username, settings.password)
         self._owner = Owner(settings, self._http, facts) if permitted is not None and self._http is not None else None
         self._base = settings.url.rstrip("/") + "/ari"
@@ -118,6 +120,13 @@ class AriClient:
     def app_is_there(self) -> bool:
         """Whether Asterisk has our apps: those of a socket that it opens itself stay when the socket goes."""
         return self.settings.mode == "listen" or (self._link is not None and self._link.open)
+
+    @property
+    def away(self) -> float:
+        """For how many seconds we have tried to connect, or have heard nothing at all over the socket, not even a pong."""
+        if self._trying is not None:
+            return self.now() - self._trying
+        return self._duplex.quiet if self._duplex is not None else 0.0
 
     # ---- the connection ---------------------------------------------------------------------------------------
 
@@ -152,11 +161,16 @@ class AriClient:
         attempt, last = 0, ""
         while self.state not in ("replaced", "stopped"):
             if self._permitted is not None:
+                asked = self.now()
                 await self._permitted()
+                if self._trying is None or self.now() - asked > _WAITED:
+                    self._trying = self.now()
                 if self.replaced.is_set():  # and yet it is ours: somebody who does not ask the database has it
                     self.replaced.clear()
                     self._facts.emit(AriReplaced(self.name, ",".join(self.apps)))
             reason, detail = await self._connect_once()
+            if self._trying is None:
+                self._trying = self.now()
             if self.state in ("replaced", "stopped"):
                 return
             attempt = 1 if self.ready or reason != last else attempt + 1
@@ -176,13 +190,19 @@ class AriClient:
             if self._permitted is not None:
                 await self._permitted()
         try:
-            duplex = await connect(self._url(), [self._auth], self.settings.trust)
+            duplex = await connect(
+                self._url(),
+                [self._auth],
+                self.settings.trust,
+                ping_delay=PING_DELAY if self._permitted is None else _OFTEN,
+            )
         except websockets.exceptions.InvalidStatus as error:
             if error.response.status_code == 401 and self._owner is not None and self._owner.acts:
                 return await self._not_known(self._owner)
             return refusal(error.response.status_code)
         except (OSError, TimeoutError, websockets.exceptions.WebSocketException) as error:
             return no_answer(error, self.settings.url)
+        self._duplex = duplex
         return await self.serve(duplex)
 
     async def _not_known(self, owner: Owner) -> tuple[str, str]:
@@ -248,6 +268,7 @@ class AriClient:
         await self._on_connected(connected)
         if link.open:
             self.state = "connected"
+            self._trying = None
             self._back.set()
             self._facts.emit(AriConnected(self.name, self.apps, self.version, connected.reconnect))
 
@@ -369,8 +390,8 @@ class AriClient:
         self, http: HttpRequest, found: Operation, busy: Busy | None, timeout: float
     ) -> tuple[int, bytes, str]:
         """One request, one reply: (status, body, transport). Raises AriUnreachable or AriFateUnknown."""
-        if self._permitted is not None:
-            await self._permitted()
+        if self._permitted is not None and not await self._permitted(or_offered=True):
+            raise AriUnreachable("Asterisk is not connected, and another router may take it")
         if self._owner is not None and not self._owner.settled:
             raise AriUnreachable("the former owner of this Asterisk is not shut out yet")
         blocks = found.blocks and busy is not None and busy()
@@ -378,9 +399,9 @@ class AriClient:
         usable = link is not None and link.open
         if found.enters_app and not self.app_is_there:
             raise AriUnreachable("the event socket is down, and without it Asterisk hangs up what enters the app")
-        if (fault := self._too_long(http)) is not None:
+        if (fault := too_long(http, len(self._base), self._on_socket)) is not None:
             return 413, msgspec.json.encode({"message": fault}), "none"
-        short = len(self._base) + len(http.target) <= _LONGEST_LINE
+        short = len(self._base) + len(http.target) <= LONGEST_LINE
         if self._http is not None and short and (blocks or not usable or not self._on_socket):
             try:
                 return await self._over_http(self._http, http, _BLOCKING_TIMEOUT if blocks else timeout)
@@ -408,20 +429,6 @@ class AriClient:
             self._on_replaced()
             self._hang_up()
         raise AriUnreachable("Asterisk does not know the password of this owner any more")
-
-    def _too_long(self, http: HttpRequest) -> str | None:
-        """Why Asterisk would not take it, and what to do; one that is too long for the socket would cost all calls it."""
-        line, size = len(self._base) + len(http.target), len(http.target) + len(http.body)
-        if line > _LONGEST_LINE and not self._on_socket:
-            return (
-                f"the request has a line of {line} bytes, and Asterisk's HTTP server takes {_LONGEST_LINE}: shorten it"
-            )
-        if size > _LONGEST_MESSAGE // 2:  # quotes in a body are escaped once more
-            size = len(encode_request("0" * 10, http.method, http.target, http.body))
-            if size > _LONGEST_MESSAGE:
-                each = "what is no letter or digit counts three times"
-                return f"the request is {size} bytes long ({each}), and Asterisk takes {_LONGEST_MESSAGE}: shorten it"
-        return None
 
     async def _over_http(self, client: Http, http: HttpRequest, timeout: float) -> tuple[int, bytes, str]:
         headers = [self._auth]

@@ -61,6 +61,11 @@ class Connection(ClientConnection):
                 raise ConnectionError(closed_at_once(self.transport.get_extra_info("ssl_object") is not None)) from None
             raise
 
+    @property
+    def quiet(self) -> float:
+        """Seconds in which nothing has come, counted in pings; 0 until one had no answer when the next was sent."""
+        return self._silent * (self.ping_interval or 0.0) if self._silent > 1 else 0.0
+
     async def receive(self) -> bytes:
         """The next text message. Raises ConnectionClosed."""
         while not self._messages:

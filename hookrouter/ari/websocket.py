@@ -38,12 +38,16 @@ class PingTimeout(ConnectionError):
     """Nothing comes, not even answers to pings: the other end is gone, and nobody told us."""
 
 
-_PING_DELAY = 2.0
+PING_DELAY = 2.0
 _LONGEST_SILENCE = 8.0
 
 
 async def connect(
-    url: str, headers: list[tuple[str, str]], trust: Trust = SYSTEM, open_timeout: float = 5.0
+    url: str,
+    headers: list[tuple[str, str]],
+    trust: Trust = SYSTEM,
+    open_timeout: float = 5.0,
+    ping_delay: float | None = None,
 ) -> ClientDuplex:
     """Opens a socket to Asterisk. Raises OSError, TimeoutError or websockets' exceptions (InvalidStatus: refused)."""
     connection = await websockets.asyncio.client.connect(
@@ -57,7 +61,7 @@ async def connect(
         max_size=None,
         proxy=None,
         open_timeout=open_timeout,
-        ping_interval=_PING_DELAY,
+        ping_interval=PING_DELAY if ping_delay is None else ping_delay,
         ping_timeout=_LONGEST_SILENCE,
         close_timeout=1,
     )
@@ -70,6 +74,11 @@ class ClientDuplex:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @property
+    def quiet(self) -> float:
+        """Seconds in which nothing has come, as far as pings tell: 0 until one has got no answer before the next."""
+        return self._connection.quiet
 
     async def recv(self) -> bytes:
         """The next message. Raises ConnectionError (PingTimeout) when the socket has ended."""

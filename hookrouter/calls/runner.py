@@ -167,7 +167,7 @@ class Runner:
         self._tasks: dict[asyncio.Task[None], str] = {}  # and for which Asterisk
         self._worlds: dict[str, _World] = {}
         self.stopping = False
-        self.permitted: Callable[[str], Awaitable[None]] | None = (
+        self.permitted: Callable[[str], Awaitable[object]] | None = (
             None  # waits until an Asterisk is ours, if it may be another's
         )
         self.shared: Callable[[], bool] = lambda: False

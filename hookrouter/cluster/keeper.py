@@ -2,6 +2,7 @@
 
 Rules:
 - One thing at a time: what the database has answered is taken note of before it is asked again.
+- Whoever knows that an Asterisk is silent asks it: an owner that gets no answer offers its lease before another takes it.
 - An entry that is lost is let go in the same turn of the loop in which that is known: nothing is sent for it any more.
 - The clock goes on while the process or its machine is stopped: who wakes up after a pause has no trust left.
 """
@@ -30,12 +31,20 @@ def boot_time() -> float:
     return time.clock_gettime(_CLOCK)
 
 
+async def _nowhere(entry: str) -> bool:
+    return False
+
+
 class Keeper:
-    """`own` takes an entry up under an epoch; `let_go` drops one at once, and must not fail. `entries`: those of routes.toml."""
+    """`own` takes an entry up under an epoch; `let_go` drops one at once, and must not fail. `entries`: those of routes.toml.
+
+    `away`: for how many seconds an entry that is held has been silent; `reaches`: asks its Asterisk, within half a second.
+    """
 
     def __init__(
         self, leases: Leases, entries: list[str], own: Own, let_go: Callable[[str], None], facts: Facts,
-        now: Callable[[], float] = boot_time,
+        now: Callable[[], float] = boot_time, away: Callable[[str], float] = lambda entry: 0.0,
+        reaches: Callable[[str], Awaitable[bool]] = _nowhere,
     ) -> None:  # fmt: skip
         self._leases = leases
         self.terms = Terms(leases.word, entries)
@@ -43,6 +52,8 @@ class Keeper:
         self._let_go = let_go
         self._facts = facts
         self._now = now
+        self._away = away
+        self._reaches = reaches
         self._news = asyncio.Event()  # set, and a new one made, whenever the database has been asked
         self._nudge = asyncio.Event()
         self._owning: set[asyncio.Task[None]] = set()
@@ -86,10 +97,16 @@ class Keeper:
         """Whether something may be done for the entry now."""
         return self.terms.trusts(entry, self._now())
 
-    async def permitted(self, entry: str) -> None:
-        """Waits until something may be done for the entry: for ever, where that is never again."""
+    async def permitted(self, entry: str, *, or_offered: bool = False) -> bool:
+        """Waits until something may be done for the entry: for ever, where that is never again.
+
+        False, with `or_offered`: its Asterisk is not reached, and others may have it.
+        """
         while not self.acts(entry):
+            if or_offered and self.terms.offers(entry):
+                return False
             await self._news.wait()
+        return True
 
     def doubt(self, entry: str) -> None:
         """Somebody else has turned up at the entry's Asterisk."""
@@ -100,14 +117,25 @@ class Keeper:
 
     async def _run(self) -> None:
         while True:
-            delay = min(self._pace(), max(0.01, self.terms.next_over() + 0.01))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(delay):
-                    await self._nudge.wait()
+            await self._rest(min(self._pace(), max(0.01, self.terms.next_over() + 0.01)))
             try:
                 await self._round()
             except Exception as error:  # noqa: BLE001  the keeping of leases must go on, whatever happens
                 self._facts.emit(Warned("cluster", f"the leases: {type(error).__name__}: {error}"[:500]))
+
+    async def _rest(self, seconds: float) -> None:
+        """Until it is time, or something is to be looked into."""
+        while seconds > 0 and not self._nudge.is_set():
+            step = min(seconds, LOOK)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(step):
+                    await self._nudge.wait()
+            seconds -= step
+            if self._to_probe():
+                return
+
+    def _to_probe(self) -> list[str]:
+        return self.terms.to_probe({entry: self._away(entry) for entry in self.terms.held if entry != HOUSE})
 
     def _pace(self) -> float:
         """Seconds until the database is asked again, if no lease is over before."""
@@ -130,6 +158,7 @@ class Keeper:
                 self._renewed_at = sent_at
             self._drop(self.terms.answered(seen, sent_at, held if due else ()))
             self._said(None)
+            await self._probe()
             await self._take()
         news, self._news = self._news, asyncio.Event()
         news.set()
@@ -141,12 +170,30 @@ class Keeper:
             self._facts.emit(Warned("cluster", what))
         self._answered = error is None
 
+    async def _probe(self) -> None:
+        entries = self._to_probe()
+        for entry, reached in zip(entries, await asyncio.gather(*map(self._reaches, entries)), strict=True):
+            number, epoch = self.terms.probed(entry, reached, self._now()), self.terms.held.get(entry)
+            if number is None or epoch is None:
+                continue
+            try:
+                mine = await self._leases.offer(entry, epoch, number)
+            except StoreError:
+                return  # it is told again
+            if mine:
+                self.terms.kept(entry, number)
+            else:
+                self._drop(self.terms.lose([entry]))
+
     async def _take(self) -> None:
         dead = [lease for lease in self.terms.suspects() if await self._refuses(lease.address)]
-        for lease in [*self.terms.free(), *dead]:
+        better = self.terms.better(self._now())
+        for lease in [*self.terms.free(), *dead, *better]:
             sent_at = self._now()
             try:
-                epoch = await self._leases.take(lease.entry, lease.epoch, suspected=lease in dead)
+                epoch = await self._leases.take(
+                    lease.entry, lease.epoch, suspected=lease in dead, offered=lease in better
+                )
             except StoreError:
                 return  # it is looked again
             if epoch is None:
@@ -187,8 +234,7 @@ class Keeper:
                 await self._leases.release({lease.entry: epoch})
         else:
             seconds = round(self._now() - began, 4)
-            why = "free" if not lease.epoch else "given back" if lease.released else "over" if lease.over else "dead"
-            self._facts.emit(EntryTaken(lease.entry, epoch, why, lease.name, seconds))
+            self._facts.emit(EntryTaken(lease.entry, epoch, _why(lease), lease.name, seconds))
 
     def _refused(self, entries: list[str]) -> None:
         """A write was, as they are another router's."""
@@ -203,6 +249,15 @@ class Keeper:
             if entry != HOUSE:
                 self._let_go(entry)
                 self._facts.emit(EntryLost(entry))
+
+
+def _why(lease: Lease) -> str:
+    """Why it was taken, by what was seen of it."""
+    if not lease.epoch:
+        return "free"
+    if lease.over:
+        return "given back" if lease.released else "over"
+    return "offered" if lease.offered else "dead"
 
 
 __all__ = ["Keeper", "boot_time"]

@@ -34,9 +34,16 @@ class Leases(Protocol):
         """Lengthens the leases that are still this start's, under those epochs; what there is afterwards."""
         ...
 
-    async def take(self, entry: str, seen: int, *, suspected: bool = False) -> int | None:
+    async def take(self, entry: str, seen: int, *, suspected: bool = False, offered: bool = False) -> int | None:
         """The new epoch; None: somebody else was first. `seen`: the lease's epoch when it was looked at. `suspected`: its
-        holder's process is known to be no more.
+        holder's process is known to be no more. `offered`: only if its holder offers it still.
+        """
+        ...
+
+    async def offer(self, entry: str, epoch: int, number: int) -> bool:
+        """Offers a lease to the others (`number` odd), or no more (even). A lower number than the last changes nothing.
+
+        False: the lease is no longer this start's.
         """
         ...
 

@@ -8,13 +8,16 @@ Rules:
 - A holder whose session with the database has ended, and whose address refuses connections, is dead: its process is no more,
   and nobody waits for its lease.
 - Time decides only who may be suspected. What fences is the epoch: whoever writes under an old one is refused.
+- An owner that does not reach its Asterisk, which neither its socket nor a question tells, offers its lease, and trusts it no
+  more until it has taken that back. A router that has reached the Asterisk for `STEADY` seconds meanwhile may take it. Where
+  nobody reaches it, it stays whose it is.
 - While the database does not answer, a router that was the only one goes on: there is nobody who could take over.
   Where there are others it waits, and so it does once somebody else has turned up at its Asterisk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -26,13 +29,17 @@ AGAIN = 0.05
 MARGIN = 1.0
 ALONE = 10.0
 """Seconds for which the only router goes on after it has asked a database that does not answer; it asks more often."""
+AWAY = 0.5
+"""Seconds without a word from its Asterisk after which an owner asks it whether it can be reached."""
+STEADY = 0.75
+"""Seconds for which another router must have reached what is offered: an Asterisk that comes back is its owner's."""
 HOUSE = "~house"
 """The entry of what belongs to no Asterisk: its owner sees to what is old, and to deliveries without an Asterisk."""
 
 
 class Lease(msgspec.Struct, frozen=True):
     """A lease as the database has it. `router`: the word of its holder's start; `left`: seconds until it is over, by the
-    database's clock; `gone`: its holder's session has ended.
+    database's clock; `gone`: its holder's session has ended; `offered`: its holder does not reach the Asterisk.
     """
 
     entry: str
@@ -43,6 +50,7 @@ class Lease(msgspec.Struct, frozen=True):
     left: float
     released: bool = False
     gone: bool = False
+    offered: bool = False
 
     @property
     def over(self) -> bool:
@@ -74,6 +82,8 @@ class Terms:
         self._held: dict[str, Term] = {}
         self._doubted: set[str] = set()
         self._gone: set[str] = set()
+        self._offers: dict[str, int] = {}  # of those that it holds: how often offered and taken back
+        self._reached: dict[str, tuple[int, float]] = {}  # of what others offer: its epoch, since when it is reached
         self._alone_until = float("-inf")
 
     @property
@@ -88,7 +98,7 @@ class Terms:
     def trusts(self, entry: str, now: float) -> bool:
         """Whether it may act for the entry: nobody else can have it."""
         term = self._held.get(entry)
-        if term is None:
+        if term is None or self.offers(entry):
             return False
         return now < term.trusted_until or (now < self._alone_until and entry not in self._doubted)
 
@@ -105,6 +115,60 @@ class Terms:
             for lease in self.seen.leases
             if lease.gone and not lease.over and lease.router in self._gone and lease.entry in self.entries
         ]
+
+    def offers(self, entry: str) -> bool:
+        """Whether others may have it, as it does not reach the Asterisk."""
+        return self._offers.get(entry, 0) % 2 == 1
+
+    def to_probe(self, away: Mapping[str, float]) -> list[str]:
+        """Entries of which it must know whether it reaches their Asterisk. `away`: for how many seconds what it holds is
+        silent.
+        """
+        mine = [
+            entry
+            for entry in self._held
+            if entry != HOUSE and (self.offers(entry) or (self.seen.others and away.get(entry, 0.0) >= AWAY))
+        ]
+        return mine + [lease.entry for lease in self._offered_by_others()]
+
+    def probed(self, entry: str, reached: bool, now: float) -> int | None:
+        """Whether it reaches the Asterisk. Returns the number under which the database must be told of it; None: it knows.
+
+        What it holds and does not reach it trusts no more, from now on; what it reaches again, once the database knows
+        (`kept`).
+        """
+        if entry not in self._held:
+            epoch = next((lease.epoch for lease in self._offered_by_others() if lease.entry == entry), 0)
+            since = self._reached.get(entry)
+            if not reached:
+                self._reached.pop(entry, None)
+            elif since is None or since[0] != epoch:
+                self._reached[entry] = epoch, now
+            return None
+        number = self._offers.get(entry, 0)
+        if reached:
+            return number + 1 if number % 2 else None
+        if number % 2 == 0:
+            self._offers[entry] = number + 1
+            return number + 1
+        said = any(lease.entry == entry and lease.router == self.word and lease.offered for lease in self.seen.leases)
+        return None if said else number
+
+    def kept(self, entry: str, number: int) -> None:
+        """The database has taken note of what `probed` returned."""
+        if entry in self._held and number % 2 == 0:
+            self._offers[entry] = number
+
+    def better(self, now: float) -> list[Lease]:
+        """What others offer, and this one has reached for long enough to take it."""
+        return [
+            lease
+            for lease in self._offered_by_others()
+            if (since := self._reached.get(lease.entry)) and since[0] == lease.epoch and now - since[1] >= STEADY
+        ]
+
+    def _offered_by_others(self) -> list[Lease]:
+        return [lease for lease in self.of_others() if lease.offered and not lease.over]
 
     def missing(self) -> bool:
         """Whether a holder has lost its session since it was looked before: it is looked again soon."""
@@ -125,6 +189,8 @@ class Terms:
         """The database has granted it; `sent_at`: from before it was asked."""
         self._held[entry] = Term(epoch, sent_at + LEASE - MARGIN)
         self._doubted.discard(entry)
+        self._offers.pop(entry, None)
+        self._reached.pop(entry, None)
 
     def answered(self, seen: Seen, sent_at: float, asked: Iterable[str] = ()) -> list[str]:
         """What the database has said. `asked`: the entries that it was to renew. Returns those that are lost."""
@@ -156,7 +222,23 @@ class Terms:
         """It has them no more. Returns those that it had."""
         gone = [entry for entry in entries if self._held.pop(entry, None) is not None]
         self._doubted.difference_update(gone)
+        for entry in gone:
+            self._offers.pop(entry, None)
         return gone
 
 
-__all__ = ["AGAIN", "ALONE", "BEAT", "HOUSE", "LEASE", "LOOK", "MARGIN", "Lease", "Seen", "Term", "Terms"]
+__all__ = [
+    "AGAIN",
+    "ALONE",
+    "AWAY",
+    "BEAT",
+    "HOUSE",
+    "LEASE",
+    "LOOK",
+    "MARGIN",
+    "STEADY",
+    "Lease",
+    "Seen",
+    "Term",
+    "Terms",
+]

@@ -19,6 +19,7 @@ import msgspec
 
 from hookrouter.ari.client import AriClient, Connected
 from hookrouter.ari.events import Head, make_event
+from hookrouter.ari.reaching import reaches
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.calls.board import Live
 from hookrouter.calls.effects import Announce
@@ -55,7 +56,9 @@ class Entries:
         service = self._service
         if (leases := service.store.leases) is not None:
             names = [settings.name for settings in service.config.asterisks]
-            keeper = self.keeper = Keeper(leases, names, self._own, self._let_go, service.facts)
+            keeper = self.keeper = Keeper(
+                leases, names, self._own, self._let_go, service.facts, away=self._away, reaches=self._reaches
+            )
             service.runner.permitted = keeper.permitted
             service.runner.shared = lambda: keeper.terms.seen.others > 0
             return [_id_of(stored.call_id) for stored in await service.store.load_calls()]
@@ -116,6 +119,14 @@ class Entries:
         service.choose_events()
         await client.start()
         await service.notifier.take_over()
+
+    def _away(self, name: str) -> float:
+        client = self.clients.get(name)
+        return client.away if client is not None else 0.0
+
+    async def _reaches(self, name: str) -> bool:
+        settings = next(settings for settings in self._service.config.asterisks if settings.name == name)
+        return await reaches(settings, self._service.ari_http)
 
     def _let_go(self, name: str) -> None:
         service = self._service
@@ -210,7 +221,11 @@ class Entries:
             client = self.clients.get(settings.name)
             away = "standby" if settings.name in owned else "nobody's"
             found[settings.name] = client.state if client is not None else away
-            if client is not None and self.keeper is not None and not self.keeper.acts(settings.name):
+            if client is None or self.keeper is None:
+                continue
+            if self.keeper.terms.offers(settings.name):
+                found[settings.name] = "no_answer"
+            elif not self.keeper.acts(settings.name):
                 found[settings.name] = "waits for the database"
         return found
 

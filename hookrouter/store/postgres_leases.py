@@ -81,11 +81,22 @@ class PostgresLeases:
 
         return await self._run(asked)
 
-    async def take(self, entry: str, seen: int, *, suspected: bool = False) -> int | None:
+    async def take(self, entry: str, seen: int, *, suspected: bool = False, offered: bool = False) -> int | None:
         def asked(session: Session) -> int | None:
-            terms = (self.word, entry, seen, LEASE, suspected)
-            row = session.execute(b"SELECT hookrouter.take_v1(%s, %s, %s, %s, %s)", terms).fetchone()
+            terms = (self.word, entry, seen, LEASE)
+            if offered:
+                row = session.execute(b"SELECT hookrouter.take_offered_v1(%s, %s, %s, %s)", terms).fetchone()
+            else:
+                row = session.execute(b"SELECT hookrouter.take_v1(%s, %s, %s, %s, %s)", (*terms, suspected)).fetchone()
             return row[0] if row else None
+
+        return await self._run(asked)
+
+    async def offer(self, entry: str, epoch: int, number: int) -> bool:
+        def asked(session: Session) -> bool:
+            terms = (self.word, entry, epoch, number)
+            row = session.execute(b"SELECT hookrouter.offer_v1(%s, %s, %s, %s)", terms).fetchone()
+            return bool(row and row[0])
 
         return await self._run(asked)
 

@@ -61,6 +61,7 @@ def _taken(fact: f.EntryTaken) -> str:
     by = "by" if fact.why == "given back" else "of"
     of = f" {by} {log_value(fact.of)}" if fact.of else ""
     reasons = {"free": "nobody had it", "over": f"the lease{of} was over", "dead": f"the process{of} is dead"}
+    reasons["offered"] = f"{log_value(fact.of)} did not reach it"
     why = reasons.get(fact.why, f"it was given back{of}")
     return f"{fact.asterisk}: {why}; its calls were read in {duration(fact.seconds)} (epoch {fact.epoch})"
 

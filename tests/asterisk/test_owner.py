@@ -52,8 +52,8 @@ class One:
             random=random.random, http=http, permitted=self.permitted, on_replaced=self._doubt,
         )  # fmt: skip
 
-    async def permitted(self) -> None:
-        await self.mine.wait()
+    async def permitted(self, *, or_offered: bool = False) -> bool:
+        return await self.mine.wait()
 
     def _doubt(self) -> None:
         self.doubts += 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rig.endpoint import Endpoint
-from rig.group import Group, Member
+from rig.group import Group
 from rig.load import Load, ask
 
 Measured = Callable[[int, str], None]
@@ -26,19 +26,6 @@ async def _until(condition: Callable[[], Any], group: Group, timeout: float = 20
     except TimeoutError:
         raise AssertionError(f"it did not come:\n{group.lines()}") from None
     return time.monotonic()
-
-
-async def _taken(group: Group, by: Member, epoch: int) -> float:
-    """Waits until `by` owns the Asterisk, has connected and looked at all calls; when that was."""
-    try:
-        async with asyncio.timeout(20):
-            while (await by.router.get("/readyz"))["asterisk"]["main"] != "connected":
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"nobody took over:\n{group.lines()}") from None
-    at = time.monotonic()
-    assert await asyncio.to_thread(group.epoch) > epoch
-    return at
 
 
 async def _end(group: Group, load: Load) -> int:
@@ -66,7 +53,7 @@ async def test_kill_9_of_the_owner(
             other = group.other(owner)
             owner.router.kill()
             killed = time.monotonic()
-            seconds.append(await _taken(group, other, epoch) - killed)
+            seconds.append(await group.taken(other, epoch) - killed)
             await starting
             outside += await load.refused()
             skipped += await _end(group, load)
@@ -100,7 +87,7 @@ async def test_an_owner_that_stands_still_does_nothing_when_it_wakes_up(
             other, lost = group.other(owner), owner.logged("entry.lost")
             owner.stop()
             stopped = time.monotonic()
-            taken_at = await _taken(group, other, epoch)
+            taken_at = await group.taken(other, epoch)
             seconds.append(taken_at - stopped)
             taken = group.epoch()
             owner.go_on()
@@ -135,7 +122,7 @@ async def test_sigterm_hands_over_at_once(
             owner, epoch = await group.owner(), group.epoch()
             began = time.monotonic()
             ending = asyncio.create_task(asyncio.to_thread(owner.router.terminate))
-            seconds.append(await _taken(group, group.other(owner), epoch) - began)
+            seconds.append(await group.taken(group.other(owner), epoch) - began)
             assert await ending == 0
             await starting
             assert await load.refused() == 0, group.lines()

@@ -1,4 +1,4 @@
-"""Several router processes on one database and one Asterisk; a proxy before each, so that every request has a sender."""
+"""Several router processes on one database and one Asterisk or more; proxies between, so that every request has a sender."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab.asterisk import Asterisk
@@ -23,12 +24,31 @@ from rig.process import RouterProcess
 from rig.proxy import Proxy, Seen
 from rig.router import route
 
+_SECOND = """
+[asterisk.{entry}]
+url = "{url}"
+username = "hookrouter"
+password = "hookrouter"
+apps = ["{app}"]
+"""
 
+
+@dataclass
 class Member:
-    """One of the routers, with its proxy, and its way to the database where that can be cut."""
+    """One of the routers, with its proxy to each Asterisk. `cable`: its way to the database, `door`: the way of the other
+    routers to its HTTP, where those can be cut.
+    """
 
-    def __init__(self, name: str, router: RouterProcess, proxy: Proxy, cable: Cable | None = None) -> None:
-        self.name, self.router, self.proxy, self.cable = name, router, proxy, cable
+    name: str
+    router: RouterProcess
+    proxies: dict[str, Proxy]
+    cable: Cable | None = None
+    door: Cable | None = None
+
+    @property
+    def proxy(self) -> Proxy:
+        """To the first Asterisk."""
+        return self.proxies["main"]
 
     @property
     def pid(self) -> int:
@@ -46,11 +66,11 @@ class Member:
         """What it asked of Asterisk since then (monotonic) that is not only looking."""
         return [f"{method} {path}" for seen, method, path, _ in asked(self.proxy) if seen.at >= since]
 
-    def answered(self) -> list[tuple[Seen, int]]:
+    def answered(self, entry: str = "main") -> list[tuple[Seen, int]]:
         """Its requests, and the status of each one's reply; 0: none has come."""
         found: list[tuple[Seen, int]] = []
         open_: dict[str, int] = {}
-        for seen in self.proxy.seen:
+        for seen in self.proxies[entry].seen:
             match seen.type:
                 case "HTTP":
                     found.append((seen, seen.status))
@@ -61,34 +81,41 @@ class Member:
                     found[place] = (found[place][0], seen.body["status_code"])
         return found
 
-    def accepted(self, since: float) -> list[str]:
+    def accepted(self, since: float, entry: str = "main") -> list[str]:
         """What it asked since then that is not only looking, and Asterisk has carried out."""
         return [
-            f"{seen.body['method']} {seen.body['uri']}: {status}" for seen, status in self.answered()
+            f"{seen.body['method']} {seen.body['uri']}: {status}" for seen, status in self.answered(entry)
             if seen.body["method"] != "GET" and seen.at >= since and 200 <= status < 300
         ]  # fmt: skip
 
-    def refused(self) -> list[Seen]:
+    def refused(self, entry: str = "main") -> list[Seen]:
         """Its requests that Asterisk has refused as not the owner's."""
-        return [seen for seen, status in self.answered() if status == 401]
+        return [seen for seen, status in self.answered(entry) if status == 401]
 
     def logged(self, line: str) -> int:
         return self.router.log.read_text().count(f" {line} ")
 
 
-class Group:
-    """`async with Group(...)`: a database, an Asterisk and `count` routers, the first of which owns the Asterisk.
+@dataclass
+class Way:
+    """What has passed on the ways to one Asterisk, in order."""
 
-    `fence`: the Asterisk keeps users in memory, and so refuses a former owner. `cables`: each router's way to the database
-    can be cut.
+    seen: list[Seen]
+
+
+class Group:
+    """`async with Group(...)`: a database, `len(entries)` Asterisks and `count` routers, the first of which owns them.
+
+    `fence`: each Asterisk keeps users in memory, and so refuses a former owner. `cables`: each router's way to the database
+    can be cut. `doors`: the ways between the routers can. `more`: of routes.toml.
     """
 
     def __init__(
         self, app: str, endpoint: Endpoint, folder: Path, count: int = 2, events: str = EVENTS, fence: bool = True,
-        cables: bool = False,
+        cables: bool = False, doors: bool = False, entries: Sequence[str] = ("main",), more: str = "",
     ) -> None:  # fmt: skip
         self.app, self.endpoint, self.folder, self.count, self.events = app, endpoint, folder, count, events
-        self.cables = cables
+        self.cables, self.doors, self.entries, self.more = cables, doors, entries, more
         self.sorcery = "[res_pjsip]\n" + SORCERY * fence
 
     async def __aenter__(self) -> Group:
@@ -96,7 +123,9 @@ class Group:
         async with self._stack:
             self.database: Cluster = self._stack.enter_context(cluster())
             self.store = self.database.database()
-            self.asterisk = self._stack.enter_context(Asterisk(files={"sorcery.conf": self.sorcery}))
+            files = {"sorcery.conf": self.sorcery}
+            self.asterisks = {entry: self._stack.enter_context(Asterisk(files=files)) for entry in self.entries}
+            self.asterisk = self.asterisks["main"]
             self.pbx = await self._stack.enter_async_context(Pbx(self.asterisk.url))
             self.members: list[Member] = []
             for index in range(self.count):
@@ -107,46 +136,70 @@ class Group:
     async def _add(self, name: str) -> None:
         folder = self.folder / name
         folder.mkdir()
-        proxy = await self._stack.enter_async_context(Proxy(self.asterisk.http_port))
-        routes = f'[cluster]\nname = "{name}"\n' + route(self.endpoint.url, events=self.events)
-        cable, store = None, self.store
+        proxies = {
+            entry: await self._stack.enter_async_context(Proxy(asterisk.http_port))
+            for entry, asterisk in self.asterisks.items()
+        }
+        routes = f'[cluster]\nname = "{name}"\n' + route(self.endpoint.url, events=self.events) + self.more
+        for entry in self.entries[1:]:
+            routes += _SECOND.format(entry=entry, url=proxies[entry].url, app=self.app)
+        cable = door = None
+        store = self.store
         if self.cables:
             cable = await self._stack.enter_async_context(Cable(self.database.port))
             store = store.replace(f":{self.database.port}/", f":{cable.port}/")
-        router = RouterProcess(folder, proxy.url, self.app, routes, store=store)
+        router = RouterProcess(folder, proxies["main"].url, self.app, routes, store=store)
+        if self.doors:
+            door = await self._stack.enter_async_context(Cable(router.port))
+        address = f"http://127.0.0.1:{door.port if door else router.port}"
         text = router.config.read_text()
-        router.config.write_text(text.replace("[cluster]\n", f'[cluster]\naddress = "http://127.0.0.1:{router.port}"\n'))
+        router.config.write_text(text.replace("[cluster]\n", f'[cluster]\naddress = "{address}"\n'))
         await self._stack.enter_async_context(router)
-        self.members.append(Member(name, router, proxy, cable))
+        self.members.append(Member(name, router, proxies, cable, door))
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def owner(self, timeout: float = 10.0) -> Member:
+    async def owner(self, entry: str = "main", timeout: float = 10.0) -> Member:
         """The one that serves the Asterisk now."""
         until = time.monotonic() + timeout
         while time.monotonic() < until:
             for member in self.members:
                 if member.router.process is not None:
                     states = await member.router.get("/readyz")
-                    if states["asterisk"]["main"] == "connected":
+                    if states["asterisk"][entry] == "connected":
                         return member
             await asyncio.sleep(0.02)
-        status = self.asterisk.process.poll() if self.asterisk.process is not None else None
+        process = self.asterisks[entry].process
+        status = process.poll() if process is not None else None
         raise AssertionError(f"nobody owns it; Asterisk {'runs' if status is None else f'ended: {status}'}\n{self.lines()}")
+
+    async def taken(self, by: Member, epoch: int, entry: str = "main") -> float:
+        """Waits until `by` owns the Asterisk, has connected and looked at all calls; when that was (monotonic)."""
+        with self.explained():
+            async with asyncio.timeout(20):
+                while (await by.router.get("/readyz"))["asterisk"][entry] != "connected":
+                    await asyncio.sleep(0.02)
+            at = time.monotonic()
+            assert await asyncio.to_thread(self.epoch, entry) > epoch
+        return at
 
     def other(self, member: Member) -> Member:
         return next(one for one in self.members if one is not member)
 
     @property
     def seen(self) -> list[Seen]:
-        """What passed all proxies, in order, but for requests that Asterisk has refused as not the owner's."""
-        refused = {id(seen) for member in self.members for seen in member.refused()}
-        passed = (seen for member in self.members for seen in member.proxy.seen if id(seen) not in refused)
-        return sorted(passed, key=lambda seen: seen.at)
+        """What passed to the first Asterisk."""
+        return self.way("main").seen
 
-    def epoch(self) -> int:
-        (row,) = self.database.execute("SELECT epoch FROM hookrouter.leases WHERE entry = 'main'", self.store)
+    def way(self, entry: str) -> Way:
+        """What passed all proxies, but for requests that Asterisk has refused as not the owner's."""
+        refused = {id(seen) for member in self.members for seen in member.refused(entry)}
+        passed = (seen for member in self.members for seen in member.proxies[entry].seen if id(seen) not in refused)
+        return Way(sorted(passed, key=lambda seen: seen.at))
+
+    def epoch(self, entry: str = "main") -> int:
+        (row,) = self.database.execute(f"SELECT epoch FROM hookrouter.leases WHERE entry = '{entry}'", self.store)
         return int(str(row[0]))
 
     async def acquainted(self) -> None:
@@ -172,7 +225,8 @@ class Group:
             member.router.start()
             await member.router.ready()
         for member in self.members:
-            member.proxy.seen.clear()
+            for proxy in member.proxies.values():
+                proxy.seen.clear()
         self.endpoint.received.clear()
         self.pbx.events.clear()
 

@@ -186,9 +186,10 @@ class Proxy:
                 about = {"type": "HTTP", "method": method, "uri": target.removeprefix("/ari/"), "message_body": body.decode()}
                 upgrade = b"upgrade: websocket" in lower
                 asked = Seen(time.monotonic(), "HTTP", head + body, about)
-                if not upgrade:
+                unseen = upgrade or self.mode == "frozen"
+                if not unseen:
                     back.unanswered.append(asked)
-                fate = "pass" if upgrade else await self._note(asked)
+                fate = "pass" if unseen else await self._note(asked)
                 self._http_reply = fate
                 await self._send(there, head + body)
                 if upgrade:

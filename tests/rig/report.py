@@ -35,8 +35,10 @@ FAULTS = {
     21: "`kill -9` of the router that owns the Asterisk, others stand by",
     22: "the owner stands still (SIGSTOP), another takes over, the owner goes on",
     23: "the owner stands still, its clock tells nothing of it, another takes over, the owner goes on",
+    24: "`kill -9` of one of two Asterisks",
     25: "the database of several routers goes and comes back",
     27: "the owner is cut off from the database, another router is not",
+    28: "the owner is cut off from its Asterisk, another router is not",
     31: "SIGTERM of the owner under load: another goes on",
     32: "one call is asked for at several routers at once",
 }

@@ -440,3 +440,37 @@ async def test_what_the_database_has_lost_is_written_again(server: Cluster) -> N
         async with asyncio.timeout(20):
             while server.execute("SELECT count(*) FROM hookrouter.calls", url) != [(450,)]:
                 await asyncio.sleep(0.05)
+
+
+async def test_what_is_offered_may_be_taken_until_its_owner_has_taken_it_back(postgres: Cluster) -> None:
+    """Under its epoch alone; a question that comes late changes nothing, and one that comes twice changes nothing more."""
+    url = postgres.database()
+    mine, other = (PostgresStore(url, Facts(), identity=Identity(name)) for name in "ab")
+    await mine.start()
+    await other.start()
+    try:
+        epoch = (await own(mine, "main"))["main"]
+
+        async def offered() -> bool:
+            return [lease.offered for lease in (await other.leases.look()).leases if lease.entry == "main"] == [True]
+
+        assert not await offered()
+        assert await other.leases.take("main", epoch, offered=True) is None
+        assert await mine.leases.offer("main", epoch, 1)
+        assert await mine.leases.offer("main", epoch, 1)
+        assert await offered()
+        assert await mine.leases.offer("main", epoch, 2)
+        assert not await mine.leases.offer("main", epoch, 1)
+        assert not await offered()
+        assert await other.leases.take("main", epoch, offered=True) is None
+        assert not await other.leases.offer("main", epoch, 3)
+        assert await mine.leases.offer("main", epoch, 3)
+        taken = await other.leases.take("main", epoch, offered=True)
+        assert taken is not None
+        assert taken > epoch
+        assert not await offered()
+        assert not await mine.leases.offer("main", epoch, 4)
+        assert await mine.leases.take("main", taken, offered=True) is None
+    finally:
+        await mine.close()
+        await other.close()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from hookrouter.cluster.keeper import Keeper
-from hookrouter.cluster.terms import AGAIN, HOUSE, LEASE, LOOK, Lease, Seen
+from hookrouter.cluster.terms import AGAIN, AWAY, HOUSE, LEASE, LOOK, STEADY, Lease, Seen
 from hookrouter.errors import StoreError
 from hookrouter.facts import EntryLost, EntryTaken, Fact, Facts, Warned
 
@@ -34,12 +34,21 @@ class Database:
     async def renew(self, held: Mapping[str, int]) -> Seen:
         return await self.look()
 
-    async def take(self, entry: str, seen: int, *, suspected: bool = False) -> int | None:
+    async def take(self, entry: str, seen: int, *, suspected: bool = False, offered: bool = False) -> int | None:
         had = self.leases.get(entry)
-        if had is not None and (had.epoch != seen or not (had.over or suspected)):
+        if had is not None and (had.epoch != seen or not (had.over or suspected or (offered and had.offered))):
             return None
         self.leases[entry] = Lease(entry, seen + 1, self.word, self.word, "", LEASE)
         return seen + 1
+
+    async def offer(self, entry: str, epoch: int, number: int) -> bool:
+        if self.silent:
+            raise StoreError("it does not answer")
+        had = self.leases[entry]
+        if (had.router, had.epoch) != (self.word, epoch):
+            return False
+        self.leases[entry] = Lease(entry, epoch, self.word, self.word, "", LEASE, offered=number % 2 == 1)
+        return True
 
     async def release(self, held: Mapping[str, int]) -> None:
         for entry, epoch in held.items():
@@ -64,7 +73,15 @@ class Hall:
         self.let_go: list[str] = []
         self.facts: list[Fact] = []
         self.now = 100.0
-        self.keeper = Keeper(database, ["main"], self._own, self.let_go.append, Facts(self.facts.append), lambda: self.now)
+        self.away = 0.0
+        self.reached = True
+        self.keeper = Keeper(
+            database, ["main"], self._own, self.let_go.append, Facts(self.facts.append), lambda: self.now,
+            away=lambda entry: self.away, reaches=self._reaches,
+        )  # fmt: skip
+
+    async def _reaches(self, entry: str) -> bool:
+        return self.reached
 
     async def _own(self, entry: str, epoch: int) -> None:
         if self.fails is not None:
@@ -174,3 +191,84 @@ async def test_of_who_may_live_it_is_waited_for(what: str) -> None:
         for _ in range(3):
             await hall.round()
         assert hall.owned == []
+
+
+async def test_an_asterisk_that_is_not_reached_is_offered_until_it_is() -> None:
+    """A busy one that answers is not; meanwhile nothing is done, and who would wait is told that it is in vain."""
+    hall = Hall(Database())
+    await hall.round()
+    hall.away = AWAY
+    await hall.round()
+    assert not hall.database.leases["main"].offered
+    hall.reached = False
+    await hall.round()
+    assert hall.database.leases["main"].offered
+    assert not hall.keeper.acts("main")
+    assert not await hall.keeper.permitted("main", or_offered=True)
+    waiting = asyncio.create_task(hall.keeper.permitted("main"))
+    hall.reached, hall.away = True, 0.0
+    await hall.round()
+    assert not hall.database.leases["main"].offered
+    assert await waiting
+    assert hall.let_go == []
+
+
+async def test_a_database_that_does_not_answer_is_told_later_what_is_offered() -> None:
+    """Nothing is done meanwhile."""
+    hall = Hall(Database())
+    await hall.round()
+    hall.away, hall.reached = AWAY, False
+    told, hall.database.offer = hall.database.offer, _silent  # type: ignore[method-assign]
+    await hall.round()
+    assert not hall.database.leases["main"].offered
+    assert not hall.keeper.acts("main")
+    hall.database.offer = told  # type: ignore[method-assign]
+    await hall.round()
+    assert hall.database.leases["main"].offered
+
+
+async def _silent(entry: str, epoch: int, number: int) -> bool:
+    raise StoreError("it does not answer")
+
+
+async def test_what_was_offered_and_is_anothers_now_is_let_go() -> None:
+    """It hears of it when it would take it back."""
+    hall = Hall(Database())
+    await hall.round()
+    hall.away, hall.reached = AWAY, False
+    await hall.round()
+    seen = await hall.database.look()
+    hall.database.leases["main"] = Lease("main", 2, "other", "other", "", LEASE)
+    hall.database.look = lambda: _said(seen)  # type: ignore[method-assign]
+    hall.reached = True
+    await hall.round()
+    assert hall.let_go == ["main"]
+
+
+async def _said(seen: Seen) -> Seen:
+    return seen
+
+
+async def test_what_another_offers_is_taken_once_it_has_been_reached_for_a_while() -> None:
+    """Not by who does not reach it either."""
+    hall = Hall(Database(Lease("main", 7, "other", "other", "", LEASE, offered=True)))
+    hall.reached = False
+    await hall.round()
+    hall.now += STEADY
+    await hall.round()
+    hall.reached = True
+    await hall.round()
+    assert hall.owned == []
+    hall.now += STEADY
+    await hall.round()
+    assert hall.owned == [("main", 8)]
+    assert [fact.why for fact in hall.facts if isinstance(fact, EntryTaken)] == ["offered"]
+
+
+async def test_a_rest_ends_when_an_asterisk_falls_silent() -> None:
+    """It is asked within a moment, and not with the next beat."""
+    hall = Hall(Database())
+    await hall.round()
+    hall.away = AWAY
+    async with asyncio.timeout(5):
+        await hall.keeper._rest(60.0)

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from hookrouter.cluster.terms import ALONE, HOUSE, LEASE, MARGIN, Lease, Seen, Terms
+from hookrouter.cluster.terms import ALONE, AWAY, HOUSE, LEASE, MARGIN, STEADY, Lease, Seen, Terms
 
 TRUST = LEASE - MARGIN
 
@@ -139,6 +139,77 @@ def test_whose_session_is_gone_twice_is_suspected() -> None:
         assert [found.entry for found in terms.suspects()] == suspected
 
 
+@pytest.mark.parametrize(
+    ("others", "away", "asked"),
+    [
+        (1, AWAY, ["main"]),
+        (1, AWAY / 2, []),
+        (0, 60.0, []),  # there is nobody who could have it
+    ],
+)
+def test_which_asterisk_of_its_own_it_asks(others: int, away: float, asked: list[str]) -> None:
+    """One that has been silent for a moment, where another router could take it; never what belongs to none."""
+    terms = mine()
+    terms.took(HOUSE, 3, 100.0)
+    terms.answered(Seen([lease()], others), 100.0, ["main"])
+    assert terms.to_probe({"main": away, HOUSE: 60.0}) == asked
+
+
+def test_what_it_does_not_reach_it_offers_and_trusts_no_more() -> None:
+    """Before the database knows; renewals change nothing, and it is told once more only if it did not hear of it."""
+    terms = mine()
+    terms.answered(Seen([lease()], 1), 100.0, ["main"])
+    assert terms.probed("main", False, 100.0) == 1
+    assert not terms.trusts("main", 100.0)
+    terms.kept("main", 1)
+    terms.answered(Seen([lease()], 1), 101.0, ["main"])
+    assert terms.probed("main", False, 101.0) == 1
+    terms.answered(Seen([lease(offered=True)], 1), 102.0, ["main"])
+    assert terms.probed("main", False, 102.0) is None
+    terms.silent(102.0)
+    assert not terms.trusts("main", 102.0)
+    assert terms.to_probe({}) == ["main"], "until it is reached, or lost"
+    assert terms.probed("main", True, 103.0) == 2
+    assert not terms.trusts("main", 103.0), "another may take it before the database knows"
+    terms.kept("main", 2)
+    assert terms.trusts("main", 103.0)
+    assert terms.probed("main", True, 104.0) is None
+    assert terms.to_probe({}) == []
+    assert terms.probed("main", False, 104.0) == 3
+
+
+def test_what_is_taken_again_is_not_offered_any_more() -> None:
+    """It begins anew under its epoch, whatever it offered under another."""
+    terms = mine()
+    terms.probed("main", False, 100.0)
+    terms.lose(["main"])
+    terms.took("main", 8, 101.0)
+    assert terms.trusts("main", 101.0)
+
+
+def test_what_others_offer_is_taken_by_who_reaches_it_for_a_while() -> None:
+    """Not what is over, which is free; a miss begins anew, and so does another epoch."""
+    terms = Terms("me", ["main"])
+    offered = Seen([lease("other", offered=True), Lease("elsewhere", 3, "other", "", "", 2.0, offered=True)], 1)
+    terms.answered(Seen([lease("other")], 1), 0.0)
+    assert terms.to_probe({}) == []
+    terms.answered(offered, 0.0)
+    assert terms.to_probe({}) == ["main"]
+    assert terms.probed("main", True, 0.0) is None
+    assert terms.better(STEADY - 0.01) == []
+    assert [found.entry for found in terms.better(STEADY)] == ["main"]
+    terms.probed("main", False, STEADY)
+    assert terms.better(9.0) == []
+    terms.probed("main", True, 9.0)
+    terms.answered(Seen([lease("other", 8, offered=True)], 1), 9.0)
+    assert terms.better(99.0) == []
+    terms.probed("main", True, 99.0)
+    assert terms.better(99.0) == []
+    assert [found.epoch for found in terms.better(99.0 + STEADY)] == [8]
+    terms.answered(Seen([lease("other", 8, -1.0, offered=True)], 1), 99.0)
+    assert terms.better(99.0 + STEADY) == []
+
+
 def test_when_the_next_lease_is_over() -> None:
     """Of those that it could take; its own are no reason to look."""
     terms = mine()
@@ -160,10 +231,13 @@ class Routers(RuleBasedStateMachine):
         self.row = lease("", 0, 0.0, released=True)
         self.over_at = 0.0
         self.under_way: list[tuple[int, str, float, Any, dict[str, int], float]] = []
+        self.offers = (0, 0)  # the epoch, and the number
         self.written: list[int] = []
 
     def said(self) -> Seen:
-        row = lease(self.row.router, self.row.epoch, self.over_at - self.now, released=self.row.released)
+        offered = self.offers[0] == self.row.epoch and self.offers[1] % 2 == 1
+        left = self.over_at - self.now
+        row = lease(self.row.router, self.row.epoch, left, released=self.row.released, offered=offered)
         return Seen([row] if self.row.epoch else [], others=2)
 
     @initialize()
@@ -192,14 +266,42 @@ class Routers(RuleBasedStateMachine):
         if free and not self.waits(index):
             self.pass_on(index, "take", free, there, back)
 
+    @rule(index=st.integers(0, 2), reached=st.booleans(), there=DELAYS, back=DELAYS)
+    def one_asks_the_asterisk(self, index: int, reached: bool, there: float, back: float) -> None:
+        """Its own as silent as it may be, and what others offer; what follows for the database, if nothing is under way."""
+        terms = self.routers[index]
+        if self.waits(index) or terms.to_probe({"main": AWAY}) != ["main"]:
+            return
+        number = terms.probed("main", reached, self.now)
+        if number is not None:
+            self.pass_on(index, "offer", {"main": terms.held["main"], "number": number}, there, back)
+        elif better := terms.better(self.now):
+            self.pass_on(index, "take offered", {"main": better[0].epoch}, there, back)
+
+    @rule(index=st.integers(0, 2), other=st.integers(0, 2), there=DELAYS, back=DELAYS)
+    def one_is_cut_off_and_another_is_not(self, index: int, other: int, there: float, back: float) -> None:
+        self.one_asks_the_asterisk(index, False, there, back)
+        self.one_goes_its_round(other, 0.0, 0.0)
+        for _ in range(2):
+            self.one_asks_the_asterisk(other, True, 0.0, 0.0)
+            self.time_passes(STEADY)
+
     def waits(self, index: int) -> bool:
         """One thing at a time, as the keeper has it."""
         return any(entry[0] == index for entry in self.under_way)
 
     def ask(self, index: int, what: str, pairs: dict[str, int]) -> Any:
         word = self.routers[index].word
-        if what == "take":
+        if what == "offer":
+            told = (pairs["main"], pairs["number"])
+            if (self.row.router, self.row.epoch) != (word, pairs["main"]) or self.row.released or told < self.offers:
+                return False
+            self.offers = told
+            return True
+        if what.startswith("take"):
             free = self.row.released or self.over_at <= self.now
+            if what == "take offered":
+                free = self.offers[0] == self.row.epoch and self.offers[1] % 2 == 1
             if not free or self.row.epoch != pairs["main"]:
                 return 0
             self.row, self.over_at = lease(word, self.row.epoch + 1), self.now + LEASE
@@ -216,6 +318,8 @@ class Routers(RuleBasedStateMachine):
             index, what, sent_at, answer, pairs, _ = entry
             if what == "renew":
                 self.routers[index].answered(answer, sent_at, pairs)
+            elif what == "offer":
+                self.routers[index].kept("main", pairs["number"]) if answer else self.routers[index].lose(["main"])
             elif answer:
                 self.routers[index].took("main", answer, sent_at)
 
