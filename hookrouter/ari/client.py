@@ -30,7 +30,7 @@ from hookrouter.ari.performing import Busy, Job, Reply
 from hookrouter.ari.reasons import basic, info_of, no_answer, refusal
 from hookrouter.ari.recorded import seconds_of
 from hookrouter.ari.settings import AsteriskSettings
-from hookrouter.ari.websocket import PING_DELAY, ClientDuplex, Duplex, Link, connect
+from hookrouter.ari.websocket import ClientDuplex, Duplex, Link, connect
 from hookrouter.clock import Clock
 from hookrouter.errors import AriFateUnknown, AriUnreachable
 from hookrouter.facts import AriConnected, AriLost, AriReplaced, AriRequested, Facts, Warned
@@ -194,7 +194,7 @@ class AriClient:
                 self._url(),
                 [self._auth],
                 self.settings.trust,
-                ping_delay=PING_DELAY if self._permitted is None else _OFTEN,
+                ping_delay=None if self._permitted is None else _OFTEN,
             )
         except websockets.exceptions.InvalidStatus as error:
             if error.response.status_code == 401 and self._owner is not None and self._owner.acts:

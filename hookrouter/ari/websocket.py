@@ -38,7 +38,7 @@ class PingTimeout(ConnectionError):
     """Nothing comes, not even answers to pings: the other end is gone, and nobody told us."""
 
 
-PING_DELAY = 2.0
+_PING_DELAY = 2.0
 _LONGEST_SILENCE = 8.0
 
 
@@ -61,7 +61,7 @@ async def connect(
         max_size=None,
         proxy=None,
         open_timeout=open_timeout,
-        ping_interval=PING_DELAY if ping_delay is None else ping_delay,
+        ping_interval=_PING_DELAY if ping_delay is None else ping_delay,
         ping_timeout=_LONGEST_SILENCE,
         close_timeout=1,
     )

@@ -170,6 +170,12 @@ class Terms:
     def _offered_by_others(self) -> list[Lease]:
         return [lease for lease in self.of_others() if lease.offered and not lease.over]
 
+    @property
+    def owners(self) -> int:
+        """How many routers own an Asterisk, as the database had it last; at least 1."""
+        found = {lease.router for lease in self.seen.leases if lease.entry != HOUSE and not lease.over}
+        return max(1, len(found))
+
     def missing(self) -> bool:
         """Whether a holder has lost its session since it was looked before: it is looked again soon."""
         return any(

@@ -4,7 +4,7 @@ Rules:
 - The backlog stays on disk. In memory are only new deliveries while the endpoint works (`most_fresh` of them) and a
   window of the backlog; everything else is `spilled`, which is a reason to load, never a loss.
 - New deliveries go before the backlog, which is paced to `backlog_rate` and has a share of the requests in flight: what
-  was waiting comes as an even stream, and what happens now is told now.
+  was waiting comes as an even stream, and what happens now is told now. Of several routers each has its part of the pace.
 - First attempts of a call go one at a time and in order (`chain`); in a strict lane a failed one holds up the call's
   later ones, for at most `STRICT_HOLD` from its first attempt.
 - After `open_after` failures in a row one request at a time finds out whether the endpoint is back (`probe_delay`).
@@ -49,6 +49,7 @@ class Lane:
     def __init__(self, settings: LaneSettings, *, strict: bool = False) -> None:
         self._settings = settings
         self.strict = strict
+        self.sharers = 1  # routers that send to the same endpoints
         self.stopped_url = ""
         self.paused_until = 0.0
         self.failures = 0
@@ -186,7 +187,7 @@ class Lane:
             self._pace_at = now  # the clock was set back
         if now < self._pace_at:
             return None
-        self._pace_at = max(self._pace_at, now - _CATCH_UP) + 1 / self._settings.backlog_rate
+        self._pace_at = max(self._pace_at, now - _CATCH_UP) + self.sharers / self._settings.backlog_rate
         return self._launch(self._backlog, backlog=True)
 
     def _launch(self, source: deque[StoredDelivery], *, backlog: bool) -> StoredDelivery:

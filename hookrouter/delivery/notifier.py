@@ -100,6 +100,8 @@ class Notifier:
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: set[str] = set()  # routes that are paused by hand
         self._homeless = 0
+        self.sharers: Callable[[], int] = lambda: 1
+        """How many routers send what is due, each for what it owns."""
         self._running = False
         self._unsubscribe: Callable[[], None] = lambda: None
 
@@ -268,7 +270,7 @@ class Notifier:
         if route is None:
             return
         lane = station.lane
-        lane.strict = route.order == "strict"
+        lane.strict, lane.sharers = route.order == "strict", self.sharers()
         url = station.url or route.endpoint.url
         if lane.stopped_url and lane.stopped_url != url:
             self._resume(station)

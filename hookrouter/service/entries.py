@@ -60,6 +60,7 @@ class Entries:
                 leases, names, self._own, self._let_go, service.facts, away=self._away, reaches=self._reaches
             )
             service.runner.permitted = keeper.permitted
+            service.notifier.sharers = lambda: keeper.terms.owners
             service.runner.shared = lambda: keeper.terms.seen.others > 0
             return [_id_of(stored.call_id) for stored in await service.store.load_calls()]
         self._meta = await service.store.load_meta()

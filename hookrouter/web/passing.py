@@ -1,11 +1,13 @@
 """A request for a call of another router's is passed on to it; where that cannot be, the answer says whose it may be.
 
 Rules: only what is not here is passed on, and only once: who gets such a request answers it. What the sender shows to be
-let in goes with it: all routers know the same tokens.
+let in goes with it: all routers know the same tokens. An owner that has not answered for a moment is asked whether it is there
+at all: who is cut off is not waited for.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -21,6 +23,8 @@ from hookrouter.web.problems import problem
 PASSED = "hookrouter-passed"
 _KEPT = ("authorization", "content-type", "accept")
 _TIMEOUT = 5.0
+_SOON = 0.3  # seconds in which nearly every answer comes
+_THERE = 0.4  # and that of one that is there
 _LIMIT = 32 * 1024 * 1024
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -65,13 +69,30 @@ def passing(router: Here, handler: Handler) -> Handler:
 async def _asked(http: Http, address: str, request: Request) -> HttpReply | None:
     query = f"?{request.url.query}" if request.url.query else ""
     headers = [(name, request.headers[name]) for name in _KEPT if name in request.headers]
+    asked = http.send(
+        request.method, f"{address}{request.url.path}{query}", [*headers, (PASSED, "1")], await request.body(),
+        timeout=_TIMEOUT, limit=_LIMIT,
+    )  # fmt: skip
+    sending = asyncio.ensure_future(asked)
     try:
-        return await http.send(
-            request.method, f"{address}{request.url.path}{query}", [*headers, (PASSED, "1")], await request.body(),
-            timeout=_TIMEOUT, limit=_LIMIT,
-        )  # fmt: skip
-    except (httpx.TransportError, TooLarge):
+        await asyncio.wait({sending}, timeout=_SOON)
+        if not sending.done() and not await _is_there(http, address):
+            sending.cancel()
+        (found,) = await asyncio.gather(sending, return_exceptions=True)
+    finally:
+        sending.cancel()
+    if isinstance(found, httpx.TransportError | TooLarge | asyncio.CancelledError):
         return None
+    if isinstance(found, BaseException):
+        raise found
+    return found
+
+
+async def _is_there(http: Http, address: str) -> bool:
+    try:
+        return (await http.send("GET", f"{address}/healthz", [], b"", timeout=_THERE, limit=_LIMIT)).status == 200
+    except (httpx.TransportError, TooLarge):
+        return False
 
 
 def _not_here(others: Sequence[Lease], silent: Sequence[str]) -> Response:

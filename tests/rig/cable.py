@@ -46,6 +46,8 @@ class Cable:
         with contextlib.suppress(OSError, asyncio.CancelledError):
             try:
                 await self._whole.wait()
+                if writer.is_closing():  # it came while the way was cut, and has lost bytes too
+                    return
                 out, other = await asyncio.open_connection("127.0.0.1", self.target)
                 self._writers.add(other)
                 async with asyncio.TaskGroup() as group:

@@ -39,8 +39,12 @@ FAULTS = {
     25: "the database of several routers goes and comes back",
     27: "the owner is cut off from the database, another router is not",
     28: "the owner is cut off from its Asterisk, another router is not",
+    29: "the routers are cut off from each other",
+    30: "the owner is cut off from all but its Asterisk",
     31: "SIGTERM of the owner under load: another goes on",
     32: "one call is asked for at several routers at once",
+    33: "actions and hangups go to whichever router",
+    34: "the owner is killed while it drains many notify events, of which another one drains a part",
 }
 _BEGIN, _END = "<!-- measured -->", "<!-- /measured -->"
 _ROW = re.compile(r"^\| (\d+) \| .*? \| (.*) \| (\S+, \d+) \| `(.*)` \|$", re.M)

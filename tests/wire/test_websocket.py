@@ -157,7 +157,7 @@ async def test_a_refusal_is_told_with_its_status(size: int) -> None:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pings every 20 ms; a silence of 200 ms is too long."""
-    monkeypatch.setattr(websocket, "PING_DELAY", 0.02)
+    monkeypatch.setattr(websocket, "_PING_DELAY", 0.02)
     monkeypatch.setattr(websocket, "_LONGEST_SILENCE", 0.2)
 
 

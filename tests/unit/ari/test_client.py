@@ -509,9 +509,13 @@ class Asterisk:
     def __init__(self, *script: Exception | Socket) -> None:
         self.script = list(script)
         self.seen: list[tuple[str, list[tuple[str, str]]]] = []
+        self.pings: list[float | None] = []
 
-    async def __call__(self, url: str, headers: list[tuple[str, str]], trust: Trust) -> Socket:
+    async def __call__(
+        self, url: str, headers: list[tuple[str, str]], trust: Trust, ping_delay: float | None = None
+    ) -> Socket:
         self.seen.append((url, headers))
+        self.pings.append(ping_delay)
         await asyncio.sleep(0)
         item = self.script.pop(0) if self.script else OSError("refused")
         if isinstance(item, Exception):

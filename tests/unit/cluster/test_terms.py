@@ -210,6 +210,15 @@ def test_what_others_offer_is_taken_by_who_reaches_it_for_a_while() -> None:
     assert terms.better(99.0 + STEADY) == []
 
 
+def test_how_many_own_an_asterisk() -> None:
+    """Who owns what belongs to none, or owned one, does not count; nor does a router twice."""
+    terms = Terms("me", ["main"])
+    assert terms.owners == 1
+    of = [("main", "a", 2.0), ("x", "a", 2.0), ("y", "b", 2.0), ("z", "c", 0.0), (HOUSE, "d", 2.0)]
+    terms.answered(Seen([Lease(entry, 7, router, router, "", left) for entry, router, left in of]), 0.0)
+    assert terms.owners == 2
+
+
 def test_when_the_next_lease_is_over() -> None:
     """Of those that it could take; its own are no reason to look."""
     terms = mine()

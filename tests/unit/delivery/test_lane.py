@@ -32,6 +32,15 @@ def test_the_backlog_is_paced() -> None:
     assert lane.take(wake_at) is not None
 
 
+def test_of_several_routers_each_has_its_part_of_the_pace() -> None:
+    """Two together send as fast as one alone."""
+    lane = with_backlog("a", "b")
+    lane.sharers = 2
+    assert lane.take(100.0) is not None
+    assert lane.take(100.1) is None
+    assert lane.wake_at(100.1) == pytest.approx(100.2, abs=0.06)
+
+
 def test_a_clock_that_is_set_back_does_not_stop_the_backlog() -> None:
     """The pace begins anew instead of waiting for the old time to come again."""
     lane = with_backlog("a", "b")
