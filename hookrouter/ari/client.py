@@ -1,4 +1,4 @@
-"""One Asterisk: connects for ever (or is connected to), keeps what was subscribed, and carries out requests.
+"""One Asterisk: connects for ever (or is connected to, or invites it), keeps what was subscribed, and carries out requests.
 
 Rules:
 - Requests go over the socket unless they would block there: requests on one socket are served one after another, and one
@@ -22,13 +22,14 @@ import httpx
 import msgspec
 import websockets.exceptions
 
+from hookrouter.ari.downloads import Downloads
 from hookrouter.ari.events import Head
+from hookrouter.ari.invitation import Invitation
 from hookrouter.ari.lengths import LONGEST_LINE, too_long
 from hookrouter.ari.operations import HttpRequest, Operation, Request, build, operation
 from hookrouter.ari.owner import Owner
 from hookrouter.ari.performing import Busy, Job, Reply
 from hookrouter.ari.reasons import basic, info_of, no_answer, refusal
-from hookrouter.ari.recorded import seconds_of
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.ari.websocket import ClientDuplex, Duplex, Link, connect
 from hookrouter.clock import Clock
@@ -36,7 +37,6 @@ from hookrouter.errors import AriFateUnknown, AriUnreachable
 from hookrouter.facts import AriConnected, AriLost, AriReplaced, AriRequested, Facts, Warned
 from hookrouter.http.client import NOT_SENT, Http
 from hookrouter.http.retrying import Again, try_again
-from hookrouter.http.streaming import Download
 
 _MAX_REPLY = 32 * 1024 * 1024
 _RETRY_TOTAL = 8.0
@@ -63,7 +63,7 @@ class Connected(msgspec.Struct, frozen=True):
     version: str
 
 
-class AriClient:
+class AriClient(Downloads):
     """One `[asterisk.NAME]`. `on_event` gets each event's bytes and head, in order, in the reader's own turn."""
 
     def __init__(
@@ -80,6 +80,7 @@ class AriClient:
         startup_time: str = "",
         permitted: Callable[..., Awaitable[bool]] | None = None,
         on_replaced: Callable[[], None] = lambda: None,
+        invitation: Invitation | None = None,
     ) -> None:
         self.settings = settings
         self.name = settings.name
@@ -97,6 +98,7 @@ class AriClient:
         self._permitted = permitted  # waits until we own the Asterisk, where several routers may (Keeper.permitted)
         self._on_replaced = on_replaced
         self.replaced = asyncio.Event()
+        self.invitation = invitation  # mode invite
         self._http = http if settings.url else None
         self._events: frozenset[str] | None = None
         self._link: Link | None = None
@@ -119,22 +121,23 @@ class AriClient:
     @property
     def app_is_there(self) -> bool:
         """Whether Asterisk has our apps: those of a socket that it opens itself stay when the socket goes."""
-        return self.settings.mode == "listen" or (self._link is not None and self._link.open)
+        opens = self.settings.mode == "listen" or (self.invitation is not None and self.invitation.sent)
+        return opens or (self._link is not None and self._link.open)
 
     @property
     def away(self) -> float:
         """For how many seconds we have tried to connect, or have heard nothing at all over the socket, not even a pong."""
-        if self._trying is not None:
+        if self._trying is not None and not self._back.is_set():
             return self.now() - self._trying
         return self._duplex.quiet if self._duplex is not None else 0.0
 
     # ---- the connection ---------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        if self.settings.mode == "connect":
-            self._task = asyncio.create_task(self._connect_for_ever(), name=f"ari {self.name}")
-        else:
+        if self.settings.mode != "connect":
             self.state = "waiting for Asterisk to connect"
+        if self.settings.mode != "listen":
+            self._task = asyncio.create_task(self._connect_for_ever(), name=f"ari {self.name}")
 
     async def stop(self) -> None:
         """Closes the socket; Asterisk keeps the calls."""
@@ -183,12 +186,19 @@ class AriClient:
 
     async def _connect_once(self) -> tuple[str, str]:
         """One connection, from its handshake to its end: why it ended."""
+        invitation = self.invitation
+        if invitation is not None and (why := await self._still_invited(invitation)) is not None:
+            return why
         if self._owner is not None and not self._owner.acts:
             if (why := await self._owner.take()) is not None:
                 return why
             self._auth = self._owner.auth
+            if invitation is not None:
+                invitation.sent = False
             if self._permitted is not None:
                 await self._permitted()
+        if invitation is not None:
+            return await invitation.visit(self._owner.username if self._owner is not None else self.settings.username)
         try:
             duplex = await connect(
                 self._url(),
@@ -212,15 +222,27 @@ class AriClient:
             self._on_replaced()
         return "unavailable", "Asterisk does not know the password of this owner any more"
 
+    async def _still_invited(self, invitation: Invitation) -> tuple[str, str] | None:
+        """Why Asterisk may not be told to come now, or None."""
+        why = await invitation.look()
+        if why is None and not invitation.sent and self._owner is not None:
+            self._owner.refused()  # it has started anew, and knows no user of ours either
+        if invitation.anothers and self._permitted is None:
+            self._step_down(",".join(self.apps))
+        elif invitation.anothers:
+            self._on_replaced()
+        return why
+
     async def accept(self, duplex: Duplex) -> None:
-        """Listen mode: serves a socket that Asterisk opened, until it ends. A newer one takes over from an older one."""
+        """Serves a socket that Asterisk opened, until it ends. A newer one takes over from an older one."""
         if self._link is not None:
             await self._link.close()
         async with self._accepted:
             if self.state == "stopped":  # the one that comes after us will serve it
                 return
-            reason, detail = await self.serve(duplex)
-            if self.state not in ("replaced", "stopped"):
+            serving = self.serve(duplex)
+            reason, detail = await (self.invitation.serve(serving) if self.invitation is not None else serving)
+            if self.invitation is None and self.state not in ("replaced", "stopped"):
                 self.state = reason
                 self._facts.emit(AriLost(self.name, reason, detail))
 
@@ -239,7 +261,9 @@ class AriClient:
             return ("closed", "by us") if reader.cancelled() else reader.result()
         finally:
             self._link = None
-            self._back.clear()
+            if self._back.is_set():
+                self._back.clear()
+                self._trying = None  # it was there until now
             for task in (reader, greeting):
                 task.cancel()
             await link.close()
@@ -307,15 +331,20 @@ class AriClient:
         if head.type == "ApplicationReplaced" and (head.application in self.apps or not head.application):
             self.replaced.set()
             self._on_replaced()
+            if self.invitation is not None:
+                self.invitation.anew = True
             if self._permitted is None:
-                self.state = "replaced"
-                self._back.set()  # nobody waits for us
-                self._facts.emit(AriReplaced(self.name, head.application))
+                self._step_down(head.application)
             self._hang_up()
         try:
             self._on_event(raw, head)
         except Exception as error:  # noqa: BLE001  one event that we cannot handle must not cost all the others
             self._facts.emit(Warned("internal", f"handling {head.type}: {type(error).__name__}: {error}"))
+
+    def _step_down(self, app: str) -> None:
+        self.state = "replaced"
+        self._back.set()  # nobody waits for us
+        self._facts.emit(AriReplaced(self.name, app))
 
     def _hang_up(self) -> None:
         link = self._link
@@ -445,29 +474,6 @@ class AriClient:
             raise AriFateUnknown(str(error)) from None
         self._let_in(reply.status, headers[0] is self._auth)
         return reply.status, reply.body, "http"
-
-    async def download(self, target: str) -> Download | int:
-        """A file below /ari (a stored recording), to be closed; or the status of the answer. Needs HTTP."""
-        if self._http is None:
-            return 501
-        try:
-            found = await self._http.download(self._base + target, [self._auth], self.settings.trust)
-        except httpx.TransportError:
-            return 502
-        if found.status == 200:
-            return found
-        await found.close()
-        return found.status
-
-    async def length(self, name: str, format: str) -> Reply:
-        """200 and {"seconds": …} of a stored recording, by the head of its file's download; 404 where that does not tell."""
-        found = await self.download(f"/recordings/stored/{quote(name, safe='')}/file")
-        if isinstance(found, int):
-            return Reply(404)
-        await found.close()
-        size = found.headers.get("content-length", "")
-        seconds = seconds_of(format, int(size)) if size.isdigit() else None
-        return Reply(404) if seconds is None else Reply(200, msgspec.json.encode({"seconds": seconds}))
 
     def report(
         self,

@@ -12,21 +12,17 @@ Source: Asterisk 22.10.1, on a running one (docs/asterisk.md, tests/asterisk/tes
 from __future__ import annotations
 
 import secrets
-from urllib.parse import quote
 
 import httpx
-import msgspec
 
-from hookrouter.ari.reasons import basic, no_answer, refusal
+from hookrouter.ari.dynamic import Dynamic, object_body, object_path
+from hookrouter.ari.reasons import basic, no_answer, not_there, refusal
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.facts import Facts, Warned
 from hookrouter.http.client import Http
 
 SORCERY = "[res_ari]\nuser=config,ari.conf,criteria=type=user\nuser=memory\n"
 """The lines of sorcery.conf by which Asterisk keeps users in memory besides those of ari.conf."""
-
-_TIMEOUT = 3.0
-_MOST = 64 * 1024
 
 
 def owner_name(settings: AsteriskSettings) -> str:
@@ -36,13 +32,12 @@ def owner_name(settings: AsteriskSettings) -> str:
 
 def owner_path(name: str) -> str:
     """Where the user is, below /ari."""
-    return f"/asterisk/config/dynamic/res_ari/user/{quote(name, safe='')}"
+    return object_path("user", name)
 
 
 def user_fields(password: str) -> bytes:
     """The body that makes a user who may act, or gives it another password."""
-    fields = [{"attribute": "password", "value": password}, {"attribute": "read_only", "value": "no"}]
-    return msgspec.json.encode({"fields": fields})
+    return object_body({"password": password, "read_only": "no"})
 
 
 class Owner:
@@ -50,15 +45,20 @@ class Owner:
 
     def __init__(self, settings: AsteriskSettings, http: Http, facts: Facts) -> None:
         self.acts = self.settled = False
-        self._settings, self._http, self._facts = settings, http, facts
-        self._own = self.auth = basic(settings.username, settings.password)
-        self._url = settings.url.rstrip("/") + "/ari" + owner_path(owner_name(settings))
+        self._settings, self._facts = settings, facts
+        self._dynamic = Dynamic(settings, http)
+        self._own = self.auth = self._dynamic.auth
         self._told = False
 
     @property
     def by_itself(self) -> bool:
         """Whether `auth` is the owner's user, and not the one of routes.toml."""
         return self.auth is not self._own
+
+    @property
+    def username(self) -> str:
+        """Of the user that `auth` is of."""
+        return owner_name(self._settings) if self.by_itself else self._settings.username
 
     async def take(self) -> tuple[str, str] | None:
         """Shuts out whoever acted until now; why that could not be tried, with the remedy, or None."""
@@ -68,7 +68,7 @@ class Owner:
             status, body = await self._ask("PUT", user_fields(password))
         except httpx.TransportError as error:
             return no_answer(error, self._settings.url)
-        if status == 401 or status >= 500:
+        if status == 401 or status >= 500 or not_there(status, body):
             return refusal(status)
         self.settled = True
         if status == 200:
@@ -98,11 +98,7 @@ class Owner:
             return False
 
     async def _ask(self, method: str, body: bytes) -> tuple[int, bytes]:
-        headers = [self._own, *([("content-type", "application/json")] if body else [])]
-        reply = await self._http.send(
-            method, self._url, headers, body, timeout=_TIMEOUT, limit=_MOST, trust=self._settings.trust
-        )
-        return reply.status, reply.body
+        return await self._dynamic.ask(method, owner_path(owner_name(self._settings)), body)
 
 
 __all__ = ["SORCERY", "Owner", "owner_name", "owner_path", "user_fields"]

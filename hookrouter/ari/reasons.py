@@ -38,6 +38,11 @@ def info_of(reply: Answer) -> dict[str, Any]:
     return info
 
 
+def not_there(status: int, body: bytes) -> bool:
+    """Whether Asterisk's HTTP server says itself that there is no ARI, as it does while Asterisk starts."""
+    return status == 404 and not body.startswith(b"{")
+
+
 def no_answer(error: Exception, url: str) -> tuple[str, str]:
     """Why there is no socket, with the remedy."""
     cause: BaseException | None = error
@@ -65,4 +70,4 @@ def refusal(status: int) -> tuple[str, str]:
     return "unavailable", f"status {status}: Asterisk is starting or stopping"
 
 
-__all__ = ["basic", "info_of", "no_answer", "refusal"]
+__all__ = ["basic", "info_of", "no_answer", "not_there", "refusal"]

@@ -1,14 +1,14 @@
 """Asks one Asterisk over ARI whether the router can work with it.
 
 Rules: nothing that is asked changes anything. That a user may write is asked by hanging up a channel that cannot exist: 403 says
-that the user is read-only, 404 that it is not. That an Asterisk of several routers makes users can only be told by making
-one: it has a random name and password, and is taken away at once.
+that the user is read-only, 404 that it is not. That an Asterisk of several routers makes users, or one of mode invite takes an
+invitation, can only be told by making such an object: it has a random name, and is taken away at once.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from secrets import token_hex
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +16,9 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from hookrouter.ari.dynamic import object_body, object_path
+from hookrouter.ari.invitation import SORCERY as INVITING
+from hookrouter.ari.invitation import invited_name
 from hookrouter.ari.operations import operations
 from hookrouter.ari.owner import SORCERY, owner_name, owner_path, user_fields
 from hookrouter.ari.reasons import basic
@@ -72,8 +75,10 @@ class AsteriskCheck:
         await self._modules(version)
         await self._missing_operations()
         await self._apps()
-        if self._config.cluster != NOBODY and self._settings.mode == "connect":
+        if self._config.cluster != NOBODY and self._settings.mode != "listen":
             await self._fence()
+        if self._settings.mode == "invite":
+            await self._invitation()
         if self._settings.mode == "listen" and not files:
             await self._outbound()
 
@@ -168,14 +173,14 @@ class AsteriskCheck:
             return
         running = {str(one.get("name", "")).removesuffix(".so") for one in found if one.get("status") == "Running"}
         needed = list(modules.ALWAYS)
-        if self._settings.mode == "listen":
+        if self._settings.mode != "connect":
             needed += modules.FOR_LISTENING
         if self._config.speech is not None and not from_folder(self._config.speech):
             needed += modules.FOR_SPEECH_OVER_HTTP
         if absent := modules.missing(needed, running):
             hint = (
-                " (mode listen needs Asterisk 22.5 or newer)"
-                if self._settings.mode == "listen" and version < _OUTBOUND_SINCE
+                f" (mode {self._settings.mode} needs Asterisk 22.5 or newer)"
+                if self._settings.mode != "connect" and version < _OUTBOUND_SINCE
                 else ""
             )
             loads = ", ".join(f"`module load {name}.so`" for name in absent[:3])
@@ -232,10 +237,7 @@ class AsteriskCheck:
         place, owner = f"{self._place}: several routers", owner_name(self._settings)
         status, _ = await self._ask("GET", owner_path(owner))
         if status != 200:
-            path = owner_path(f"hookrouter-check-{token_hex(8)}")
-            status, _ = await self._ask("PUT", path, user_fields(token_hex(16)))
-            if status == 200:
-                await self._ask("DELETE", path)
+            status = await self._made("user", f"hookrouter-check-{token_hex(8)}", user_fields(token_hex(16)))
         if status == 200:
             self._findings.right(
                 place, f"a router that was taken over is refused: only the owner knows the password of {owner}"
@@ -248,6 +250,39 @@ class AsteriskCheck:
             )
         else:
             self._findings.not_asked(place, f"making a user answered {status}")
+
+    async def _invitation(self) -> None:
+        """Whether it takes an address to connect to: both objects, without the reload that would make it look at them."""
+        place, name = f"{self._place}: mode invite", invited_name(self._settings.apps[0])
+        trial = f"hookrouter-check-{token_hex(8)}"
+        there = {"uri": "ws://127.0.0.1:9/", "protocols": "ari"}
+        leads = {"websocket_client_id": trial, "apps": trial, "local_ari_user": self._settings.username}
+        status, _ = await self._ask("GET", object_path("outbound_websocket", name))
+        if status != 200:
+            status = await self._made(
+                "websocket_client", trial, object_body(there), [("outbound_websocket", object_body(leads))]
+            )
+        if status == 200:
+            self._findings.right(place, "it can be told where to connect to")
+        elif status == 403:
+            lines = "; ".join(f"[{section}] {', '.join(lines)}" for section, lines in INVITING.items())
+            self._findings.wrong(
+                place,
+                "it cannot be told where to connect to, as it keeps no such thing in memory: have `hookrouter setup` add to "
+                f"sorcery.conf, and restart Asterisk: {lines}",
+            )
+        else:
+            self._findings.not_asked(place, f"telling it where to connect to answered {status}")
+
+    async def _made(self, kind: str, name: str, body: bytes, more: Sequence[tuple[str, bytes]] = ()) -> int:
+        """Makes an object, and `more` of that name while it is there, and takes them away: 200, or why one was not made."""
+        path = object_path(kind, name)
+        status, _ = await self._ask("PUT", path, body)
+        if status == 200:
+            for another, fields in more:
+                status = await self._made(another, name, fields)
+            await self._ask("DELETE", path)
+        return status
 
     async def _outbound(self) -> None:
         """Its own socket to us; Asterisk tells of a section only who knows its name."""

@@ -9,7 +9,7 @@ Source: Asterisk's config.c, pbx_config.c, pbx.c (patterns).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from errno import ELOOP
 from fnmatch import fnmatch
@@ -74,6 +74,27 @@ def read_sections(folder: Path, name: str, texts: Texts = ON_DISK) -> dict[str, 
             key, _, value = line.partition("=")
             current.items.append(Item(key.strip(), value.removeprefix(">").strip(), place))
     return {name: section for name, section in sections.items() if not section.template}
+
+
+LED_OUT_TWICE = "leads an app out that the router invites Asterisk for, too, and Asterisk then takes neither: remove it"
+
+
+def led_out(ari: Mapping[str, Section], apps: Collection[str]) -> Iterator[Section]:
+    """The sections of ari.conf that have Asterisk connect for one of these apps."""
+    for section in ari.values():
+        named = {app.strip() for app in section.get("apps").split(",")}
+        if section.get("type") == "outbound_websocket" and named & set(apps):
+            yield section
+
+
+def lacking(there: Mapping[str, Section], wanted: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Of wanted lines (`key=value`), by their section, those that a file has not."""
+    found = {}
+    for name, lines in wanted.items():
+        has = {f"{item.key}={item.value}" for item in there[name].items} if name in there else set()
+        if missing := [line for line in lines if line not in has]:
+            found[name] = missing
+    return found
 
 
 class _Reading:

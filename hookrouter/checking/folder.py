@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from hookrouter.ari.invitation import SORCERY
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.checking import asterisk_files as files
 from hookrouter.checking.findings import Findings
@@ -15,7 +16,7 @@ from hookrouter.checking.outbound import Outbound, check_outbound
 def check_folder(
     folder: Path, asterisks: Sequence[AsteriskSettings], findings: Findings, texts: files.Texts = files.ON_DISK
 ) -> None:
-    """Looks into extensions.conf, ari.conf and websocket_client.conf of `folder`, or of `texts` where they are there."""
+    """Looks into extensions.conf, ari.conf, websocket_client.conf and sorcery.conf of `folder`, or of `texts` where they are there."""
     apps = {app for settings in asterisks for app in settings.apps}
     try:
         _dialplan(folder, apps, findings, texts)
@@ -75,6 +76,10 @@ def _sockets(folder: Path, asterisks: Sequence[AsteriskSettings], findings: Find
         findings.not_asked("ari.conf", f"{folder} has none")
         return
     _users(ari, asterisks, findings)
+    sorcery = files.read_sections(folder, "sorcery.conf", texts) or {}
+    for one in asterisks:
+        if one.mode == "invite":
+            _invited(one, ari, sorcery, findings)
     listening = [settings for settings in asterisks if settings.mode == "listen"]
     for section in ari.values():
         if section.get("type") != "outbound_websocket":
@@ -103,6 +108,18 @@ def _sockets(folder: Path, asterisks: Sequence[AsteriskSettings], findings: Find
         )
 
 
+def _invited(
+    settings: AsteriskSettings, ari: dict[str, files.Section], sorcery: dict[str, files.Section], findings: Findings
+) -> None:
+    for socket in files.led_out(ari, settings.apps):
+        findings.wrong(socket.place(), f"[{socket.name}] {files.LED_OUT_TWICE}")
+    for name, lines in files.lacking(sorcery, SORCERY).items():
+        findings.wrong(
+            f"sorcery.conf [{name}]",
+            f"mode invite, but these lines are not there: {', '.join(lines)}; `hookrouter setup` adds them, then restart Asterisk",
+        )
+
+
 def _whose(
     section: files.Section, client: files.Section | None, listening: Sequence[AsteriskSettings]
 ) -> AsteriskSettings | None:
@@ -116,7 +133,7 @@ def _whose(
 def _users(ari: dict[str, files.Section], asterisks: Sequence[AsteriskSettings], findings: Findings) -> None:
     for settings in asterisks:
         user = ari.get(settings.username)
-        if settings.mode == "connect" and (user is None or user.get("type") != "user"):
+        if settings.mode != "listen" and (user is None or user.get("type") != "user"):
             findings.wrong(
                 f"asterisk.{settings.name}.username", f"ari.conf has no user [{settings.username}] with type = user"
             )

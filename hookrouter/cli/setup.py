@@ -9,11 +9,11 @@ import secrets
 import sys
 from difflib import unified_diff
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import click
 
-from hookrouter.ari.settings import AsteriskSettings
+from hookrouter.ari.settings import AsteriskSettings, Mode
 from hookrouter.checking import asterisk_files as files
 from hookrouter.checking.findings import Findings
 from hookrouter.checking.folder import check_folder
@@ -34,8 +34,8 @@ _PASSWORD = re.compile(r"^([ +-]\s*(?:password|secret)\s*=>?\s*).*$", re.I)
 @click.option("--asterisk", "name", help="With several in routes.toml: which [asterisk.NAME] this folder is.")
 @click.option(
     "--mode",
-    type=click.Choice(["connect", "listen"]),
-    help="Who connects; listen needs Asterisk 22.5 or newer. Default: as routes.toml says, else connect.",
+    type=click.Choice(get_args(Mode)),
+    help="Who connects; listen and invite need Asterisk 22.5 or newer. Default: as routes.toml says, else connect.",
 )
 @click.option("--number", default="1000", show_default=True, help="The number that phones dial to reach the endpoint.")
 @click.option(
@@ -53,7 +53,7 @@ def setup(
     folder: Path,
     path: Path,
     name: str | None,
-    mode: Literal["connect", "listen"] | None,
+    mode: Mode | None,
     number: str,
     contexts: tuple[str, ...],
     user: str,
@@ -127,7 +127,7 @@ def _new_routes(folder: Path, mode: str, user: str, endpoint: str) -> str:
     port = http.get("bindport") if http is not None else ""
     prefix = http.get("prefix").strip("/") if http is not None else ""
     url = f"http://127.0.0.1:{port if port.isdecimal() else 8088}{'/' if prefix else ''}{prefix}"
-    listening = 'mode = "listen"\n' if mode == "listen" else ""
+    listening = "" if mode == "connect" else f"mode = {_toml(mode)}\n"
     return (
         f"[asterisk.main]\nurl = {_toml(url)}\nusername = {_toml(user)}\n"
         f'password = {_toml(password or secrets.token_urlsafe(24))}\napps = ["hookrouter"]\n{listening}\n'
@@ -189,7 +189,8 @@ def _last_words(
         say("Nothing is missing that could be added." if found.obstacles else "Nothing is missing.")
         return
     say("Next:")
-    say('  asterisk -rx "core reload"')
+    again = "restart when convenient" if "sorcery.conf" in found.after else "reload"  # it is read at the start alone
+    say(f'  asterisk -rx "core {again}"')
     say(f"  {own_command()} check --live -c {path} --asterisk-config {folder}")
     say(f"  {own_command()} serve -c {path}")
     if style.freepbx:

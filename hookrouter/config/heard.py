@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.config.collecting import Findings
 from hookrouter.config.values import Server, SpeechSettings
-from hookrouter.speech.reaching import EVERYWHERE, on_this_machine
+from hookrouter.http.reaching import EVERYWHERE, on_this_machine
 from hookrouter.speech.speech import from_folder
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from hookrouter.config.collecting import Findings, collect, did_you_mean
 from hookrouter.config.environment import fill_in
 from hookrouter.config.heard import warn_of_unheard
+from hookrouter.config.invited import check_invited
 from hookrouter.config.policy import check_policy
 from hookrouter.config.reach import warn_of_unreachable
 from hookrouter.config.routes import RouteBuilder
@@ -58,6 +59,8 @@ def parse(text: str, environ: Mapping[str, str], path: Path = Path("routes.toml"
     asterisks = tables.asterisks(file.asterisk)
     server = tables.server(file.server)
     speech = tables.speech(file.speech)
+    cluster = tables.cluster(file.cluster)
+    check_invited(asterisks, server, cluster, findings)
     check_policy("policy", file.policy, findings)
     own = (host_of_url(speech.base_url),) if speech is not None and speech.base_url else ()
     routes = RouteBuilder(tables.secrets, tables.certificates, findings, file.policy, own, environ).routes(
@@ -74,7 +77,7 @@ def parse(text: str, environ: Mapping[str, str], path: Path = Path("routes.toml"
         RouteTable(routes),
         speech,
         file.store,
-        tables.cluster(file.cluster),
+        cluster,
         tuple(findings.files),
         tuple(findings.warnings),
     )

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, field
 
+from hookrouter.ari.settings import Mode
+
 Text = Annotated[str, Meta(min_length=1)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Days = Annotated[float, Meta(gt=0, le=36_500)]
@@ -90,7 +92,7 @@ class AsteriskTable(Shape, frozen=True):
             "over the socket alone."
         ),
     ] = None
-    username: Annotated[Text, says("The user in ari.conf; in mode `listen` what Asterisk presents to us.")] = (
+    username: Annotated[Text, says("The user in ari.conf; in mode `listen` also what Asterisk presents to us.")] = (
         "hookrouter"
     )
     password: Annotated[Text | None, says("Its password. This or `password_file` is required.")] = None
@@ -99,12 +101,26 @@ class AsteriskTable(Shape, frozen=True):
         default_factory=lambda: ["hookrouter"]
     )
     mode: Annotated[
-        Literal["connect", "listen"],
+        Mode,
         says(
             "`connect`: we connect to Asterisk. `listen`: it connects to us, at `/ari/NAME` of `[server]`, and keeps "
-            "calls and events for us while we are away."
+            "calls and events for us while we are away. `invite`: the same, and we tell it by ARI where to connect to."
         ),
     ] = "connect"
+    advertise: Annotated[
+        Text | None,
+        says(
+            "In mode `invite`: the URL of our own HTTP as Asterisk reaches it, such as `http://${HOSTNAME}:8080`. "
+            "Default: `address` of `[cluster]`, else the address of ours that leads to Asterisk."
+        ),
+    ] = None
+    advertise_ca: Annotated[
+        Text | None,
+        says(
+            "In mode `invite`, by https: the file on Asterisk's machine with the authorities (PEM) that it trusts, such as "
+            "`/etc/ssl/certs/ca-certificates.crt`. It trusts none by itself."
+        ),
+    ] = None
     subscribe: Annotated[
         list[Text],
         says(

@@ -75,6 +75,12 @@ class Tables:
         url = table.url if table.url is not None else ("" if table.mode == "listen" else AsteriskSettings("").url)
         if url:
             check_url(f"{place}.url", url, self._findings)
+        if table.advertise is not None:
+            check_url(f"{place}.advertise", table.advertise, self._findings)
+            if table.mode != "invite":
+                self._findings.warn(
+                    f"{place}.advertise", f"has no effect in mode {table.mode}: only mode invite tells it to Asterisk"
+                )
         for index, source in enumerate(table.subscribe):
             if not _SOURCES.fullmatch(source):
                 hint = "such as endpoint:PJSIP, endpoint:PJSIP/alice, deviceState:PJSIP/alice, bridge:ID or channel:ID"
@@ -88,6 +94,8 @@ class Tables:
             table.mode,
             tuple(table.subscribe),
             self.certificates.trust(place, table, url),
+            (table.advertise or "").rstrip("/"),
+            table.advertise_ca or "",
         )
 
     def server(self, table: ServerTable) -> Server:

@@ -4,7 +4,8 @@ Rules:
 - First the row that says so, then what the journal knows, then the socket: what is read of an entry comes after its epoch.
 - What is lost is let go in one turn of the loop: its calls, its socket, what was to be written and delivered for it.
 - Who gives an entry back stops first: nothing more is sent, all is written, then the row; the socket stays open until the
-  next owner has taken it or a moment has passed, so that no call that comes meanwhile is refused.
+  next owner has taken it or a moment has passed, so that no call that comes meanwhile is refused. One that Asterisk was
+  invited to open is closed first: then it keeps calls and events for the next owner.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import msgspec
 
 from hookrouter.ari.client import AriClient, Connected
 from hookrouter.ari.events import Head, make_event
+from hookrouter.ari.invitation import Invitation
 from hookrouter.ari.reaching import reaches
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.calls.board import Live
@@ -84,12 +86,15 @@ class Entries:
         """After the runner: gives back what is ours and closes the sockets."""
         if self.keeper is not None:
             await self.keeper.stop()
-            for name in self.clients:
+            for name, client in self.clients.items():
                 self._service.flow.hold(name)
+                if client.invitation is not None:
+                    await client.stop()
             with contextlib.suppress(StoreError):
                 await self._service.store.settled()
-            if await self.keeper.release() and self.clients:
-                waiting = [asyncio.ensure_future(client.replaced.wait()) for client in self.clients.values()]
+            sockets = [client for client in self.clients.values() if client.invitation is None]
+            if await self.keeper.release() and sockets:
+                waiting = [asyncio.ensure_future(client.replaced.wait()) for client in sockets]
                 await asyncio.wait(waiting, timeout=_HANDED_OVER)
                 for task in waiting:
                     task.cancel()
@@ -155,6 +160,9 @@ class Entries:
         def on_link() -> None:
             service.flow.hold(name)
 
+        invitation = None
+        if settings.mode == "invite":
+            invitation = Invitation(settings, service.ari_http, partial(service.invited_to, settings))
         client = AriClient(
             settings,
             on_event=on_event,
@@ -167,6 +175,7 @@ class Entries:
             startup_time=meta.get(f"startup/{name}", b"").decode("utf-8", "replace"),
             permitted=partial(keeper.permitted, name) if keeper is not None else None,
             on_replaced=partial(keeper.doubt, name) if keeper is not None else lambda: None,
+            invitation=invitation,
         )
         return client
 

@@ -22,6 +22,7 @@ from hookrouter.calls.runner import Runner
 from hookrouter.clock import Clock, SystemClock
 from hookrouter.cluster.terms import Lease
 from hookrouter.config import ALL, Access, Config
+from hookrouter.config.invited import advertised
 from hookrouter.config.watching import changes, watch
 from hookrouter.delivery.deliverer import Deliverer
 from hookrouter.delivery.envelope import Message
@@ -32,6 +33,7 @@ from hookrouter.delivery.sender import Sender
 from hookrouter.facts import Exchanged, Facts, JournalRecovered, RoutesLoaded, Warned, said_fields
 from hookrouter.flow import Flow
 from hookrouter.http.client import Http
+from hookrouter.http.reaching import reached_at
 from hookrouter.http.streaming import Download
 from hookrouter.published.openapi import openapi_document
 from hookrouter.record.recorder import Plan, Recorder
@@ -113,6 +115,7 @@ class Service:
             days=config.store.timeline_days, most_bytes=config.store.record_bytes,
         )  # fmt: skip
         self._server: Server | None = None
+        self._serving = asyncio.Event()
         self.metrics_of.subscribe(facts)
         self.console = View(self, Lookout(facts, self.clock.now), self.clock.now)
         keep_endings(facts, self.store, self.clock)
@@ -192,6 +195,7 @@ class Service:
         bound = bind(server.host, server.port)
         self._tasks.append(asyncio.create_task(self._server.serve([bound]), name="http"))
         await self._server.is_up.wait()
+        self._serving.set()
 
     @property
     def address(self) -> str:
@@ -438,6 +442,20 @@ class Service:
     def inbound(self, name: str) -> Callable[[Any], Awaitable[None]] | None:
         client = self.clients.get(name)
         return None if self._stop.is_set() or client is None else client.accept
+
+    def invited(self, name: str) -> tuple[str, str] | None:
+        """The user and password that an Asterisk was told to show when it comes; None: it was told nothing yet."""
+        client = self.clients.get(name)
+        return client.invitation.credentials if client is not None and client.invitation is not None else None
+
+    async def invited_to(self, settings: AsteriskSettings) -> str:
+        """Where that Asterisk reaches us, as the beginning of a WebSocket's address. Raises OSError."""
+        await self._serving.wait()
+        assert self._server is not None
+        if given := advertised(settings, self.config.cluster):
+            return f"ws{given.removeprefix('http')}"
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        return f"ws://{await reached_at(self.config.server.host, port, settings.url)}"
 
     def inbound_refused(self, name: str, reason: str) -> None:
         client = self.clients.get(name)

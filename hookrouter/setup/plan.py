@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hookrouter.ari.invitation import SORCERY
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.checking import asterisk_files as files
 from hookrouter.checking import modules
@@ -125,6 +126,8 @@ class _Looking:
         yield from self._user(ari)
         if self._settings.mode == "listen":
             yield from self._socket(ari)
+        elif self._settings.mode == "invite":
+            yield from self._sorcery(ari)
         yield from self._dialplan()
         yield from self._modules()
 
@@ -203,6 +206,17 @@ class _Looking:
         ]  # fmt: skip
         yield _Addition("websocket_client.conf", _section(client, None, lines))
 
+    def _sorcery(self, ari: dict[str, files.Section]) -> _Found:
+        """What makes Asterisk keep in memory what the router tells it."""
+        for socket in files.led_out(ari, self._settings.apps):
+            yield Fault(socket.place(), f"[{socket.name}] {files.LED_OUT_TWICE}")
+        there = self._read("sorcery.conf")
+        text = ""
+        for name, lines in files.lacking(there, SORCERY).items():
+            text += _section(name, there.get(name), lines) + "\n"
+        if text:
+            yield _Addition("sorcery.conf", text.removesuffix("\n"))
+
     def _dialplan(self) -> _Found:
         wanted = self._wanted
         dialplan = files.read_dialplan(self._folder, self._texts) or {}
@@ -240,7 +254,7 @@ class _Looking:
     def _modules(self) -> _Found:
         section = self._read("modules.conf").get("modules")
         items = [] if section is None else section.items
-        needed = modules.ALWAYS + (modules.FOR_LISTENING if self._settings.mode == "listen" else ())
+        needed = modules.ALWAYS + (modules.FOR_LISTENING if self._settings.mode != "connect" else ())
         for item in items:
             if item.key == "noload" and item.value.removesuffix(".so") in needed:
                 yield Fault(item.place, f"noload = {item.value}: hookrouter needs this module; take the line out")

@@ -97,6 +97,10 @@ class Router(Protocol):
         """What serves a socket of the Asterisk `name`; None where we are stopping."""
         ...
 
+    def invited(self, name: str) -> tuple[str, str] | None:
+        """The user and password that the Asterisk `name` was told to show when it comes; None: it was told nothing yet."""
+        ...
+
     def inbound_refused(self, name: str, reason: str) -> None:
         """A socket of the Asterisk `name` was not taken."""
         ...

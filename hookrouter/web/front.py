@@ -332,6 +332,8 @@ class Socket(WebSocketsSansIOProtocol):
         return await self.queue.get()
 
     async def send(self, message: Any) -> None:
+        if not self.handshake_complete and self.conn.eof_sent:
+            return  # it was answered already, as the server stops
         await super().send(message)
         if message["type"] == "websocket.accept" and self.read_paused and not self.transport.is_closing():
             self.read_paused = False

@@ -1,4 +1,4 @@
-"""The sockets by which an Asterisk comes to us, with `mode = "listen"`."""
+"""The sockets by which an Asterisk comes to us, with `mode = "listen"` or `mode = "invite"`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ class Refused(msgspec.Struct, frozen=True):
 
     reason: str
     detail: str
+
+
+NOT_YET = Refused("not_invited", "nobody was invited yet")
+"""An Asterisk that was another router's, or this one's when it ran before, may come before it is told anew."""
 
 
 class SocketDuplex:
@@ -67,9 +71,12 @@ class SocketDuplex:
 
 
 def refusal(
-    asterisks: Mapping[str, AsteriskSettings], name: str, credentials: tuple[str, str] | None
+    asterisks: Mapping[str, AsteriskSettings],
+    name: str,
+    credentials: tuple[str, str] | None,
+    invited: tuple[str, str] | None = None,
 ) -> Refused | None:
-    """Why a socket at `/ari/NAME` with this user and password is not taken; None: it is."""
+    """Why a socket at `/ari/NAME` with this user and password is not taken; None: it is. `invited`: what it was told to show."""
     settings = asterisks.get(name)
     if settings is None:
         known = ", ".join(sorted(asterisks))
@@ -78,6 +85,11 @@ def refusal(
     if credentials is None:
         return Refused("no_credentials", f"no user and password came with it; {place} has those to present")
     username, password = credentials
+    if settings.mode == "invite":
+        if invited is None:
+            return NOT_YET
+        right = hmac.compare_digest(":".join(credentials).encode(), ":".join(invited).encode())
+        return None if right else Refused("not_invited", f"{place} has told Asterisk to show another user or password")
     right = hmac.compare_digest(password.encode(), settings.password.encode())
     if not hmac.compare_digest(username.encode(), settings.username.encode()):
         return Refused("wrong_username", f"`username` in websocket_client.conf is not the `username` of {place}")
@@ -92,13 +104,17 @@ class Host(Protocol):
     """Whom the sockets are for."""
 
     def inbound(self, name: str) -> Serve | None: ...
+    def invited(self, name: str) -> tuple[str, str] | None: ...
     def inbound_refused(self, name: str, reason: str) -> None: ...
 
 
 async def inbound(socket: WebSocket, asterisks: Mapping[str, AsteriskSettings], host: Host, refusals: Refusals) -> None:
     """Serves one socket until it ends."""
     name = socket.path_params["name"]
-    why = refusal(asterisks, name, _credentials(socket))
+    why = refusal(asterisks, name, _credentials(socket), host.invited(name))
+    if why is NOT_YET:
+        await socket.send_denial_response(problem(503, "Nobody was invited"))
+        return
     if why is None and "origin" in socket.headers and "sec-fetch-mode" in socket.headers:
         why = Refused("origin", "a browser's page opened it")
     if why is not None:
@@ -113,7 +129,7 @@ async def inbound(socket: WebSocket, asterisks: Mapping[str, AsteriskSettings], 
     await socket.accept(subprotocol="ari" if "ari" in socket.scope.get("subprotocols", ()) else None)
     duplex = SocketDuplex(socket)
     try:
-        apps = await _introduced(duplex, settings.apps)
+        apps = [] if settings.mode == "invite" else await _introduced(duplex, settings.apps)  # those that we have told
         if apps:
             names = f"{', '.join(apps)}, not {', '.join(settings.apps)}"
             detail = f"its `apps` in ari.conf are {names}; those of [asterisk.{name}] of routes.toml must be the same"

@@ -152,6 +152,7 @@ async def test_an_asterisk_that_started_anew_has_forgotten_the_user(fencing: Ast
         assert (owner.doubts, owner.connected[-1].restarted) == (0, True)
         assert {lost.reason for lost in owner.of(AriLost)} <= {"closed", "no_answer", "unavailable", "not_found"}
         assert (await owner.ari.perform(Request("asterisk.ping", {}))).status == 200
+        assert owner.of(Warned) == []
 
 
 async def test_an_asterisk_without_the_lines_is_served_and_told_of(asterisk: Asterisk, app: str) -> None:

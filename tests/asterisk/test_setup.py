@@ -24,7 +24,8 @@ from hookrouter.service.service import Service
 HELLO = [{"action": "answer"}, {"action": "play", "media": "sound:hello-world"}, {"action": "hangup"}]
 LOCAL = '[policy]\nendpoints = ["*", "Local/*@from-internal"]\n'
 ROUTER_PORT = free_port()
-BARE = ("ari.conf", "extensions.conf", "websocket_client.conf")
+BARE = ("ari.conf", "extensions.conf", "websocket_client.conf", "sorcery.conf")
+MODES = {"debian": "connect", "freepbx": "listen", "invited": "invite"}
 PHONES = """
 [udp]
 type=transport
@@ -46,7 +47,7 @@ def folder(layout: str) -> dict[str, str]:
     """What is in it before; the ports are those of this test."""
     root = installed()
     assert root is not None
-    if layout == "debian":
+    if layout != "freepbx":
         texts = {name: (root / "etc/asterisk" / name).read_text() for name in (*BARE, "http.conf")}
         return texts | {"http.conf": texts["http.conf"] + "\nbindport = PORT\n"}
     texts = dict(FREEPBX_FILES)
@@ -59,7 +60,7 @@ def folder(layout: str) -> dict[str, str]:
     return texts
 
 
-@pytest.fixture(params=["debian", "freepbx"])
+@pytest.fixture(params=list(MODES))
 def layout(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -69,7 +70,7 @@ def lab(layout: str) -> Iterator[Asterisk]:
     """Not started."""
     need_asterisk()
     found = Asterisk()
-    phones = PHONES.format(port=found.sip_port, context={"debian": "default", "freepbx": "from-internal"}[layout])
+    phones = PHONES.format(port=found.sip_port, context="from-internal" if layout == "freepbx" else "default")
     files = {name: text.replace("PORT", str(found.http_port)) for name, text in folder(layout).items()}
     found.files = files | {"pjsip.conf": phones}
     found.prepare()
@@ -79,11 +80,12 @@ def lab(layout: str) -> Iterator[Asterisk]:
 
 async def test_a_call_is_heard(lab: Asterisk, layout: str, tmp_path: Path, endpoint: Endpoint) -> None:
     """Set up by the command alone: the check finds nothing wrong, and 1000 says hello, or that something is wrong."""
-    mode = {"debian": "connect", "freepbx": "listen"}[layout]
+    mode = MODES[layout]
     routes = tmp_path / "routes.toml"
     arguments = ["setup", str(lab.etc), "-c", str(routes), "--mode", mode, "--endpoint", endpoint.url, "--write"]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
+    assert "Nothing is missing." in CliRunner().invoke(main, arguments).output
     routes.write_text(routes.read_text() + f'[server]\nlisten = "127.0.0.1:{ROUTER_PORT}"\n' + LOCAL)
     client = lab.etc / "websocket_client.conf"
     if mode == "listen":

@@ -14,6 +14,7 @@ from pathlib import Path
 from lab.asterisk import Asterisk
 from lab.postgres import Cluster, cluster
 
+from hookrouter.ari.invitation import SORCERY as INVITING
 from hookrouter.ari.owner import SORCERY
 from rig.cable import Cable
 from rig.endpoint import Endpoint
@@ -33,10 +34,18 @@ apps = ["{app}"]
 """
 
 
+def inviting(*, fence: bool = True) -> str:
+    """The sorcery.conf of an Asterisk that can be invited; `fence`: and keeps users in memory."""
+    found = ["[res_pjsip]"]
+    for name, lines in INVITING.items():
+        found += [f"[{name}]", *(line for line in lines if fence or not line.startswith("user="))]
+    return "\n".join(found) + "\n"
+
+
 @dataclass
 class Member:
     """One of the routers, with its proxy to each Asterisk. `cable`: its way to the database, `door`: the way of the other
-    routers to its HTTP, where those can be cut.
+    routers to its HTTP, where those can be cut; `invited`: by which the first Asterisk comes, in mode invite.
     """
 
     name: str
@@ -44,6 +53,17 @@ class Member:
     proxies: dict[str, Proxy]
     cable: Cable | None = None
     door: Cable | None = None
+    invited: Proxy | None = None
+
+    @property
+    def seen(self) -> list[Seen]:
+        """What passed between it and the first Asterisk."""
+        return self.passed("main")
+
+    def passed(self, entry: str) -> list[Seen]:
+        """The same of any, whoever opened the connection, in order."""
+        came = self.invited.seen if self.invited is not None and entry == "main" else []
+        return sorted([*self.proxies[entry].seen, *came], key=lambda seen: seen.at)
 
     @property
     def proxy(self) -> Proxy:
@@ -64,13 +84,13 @@ class Member:
 
     def acts(self, since: float = 0.0) -> list[str]:
         """What it asked of Asterisk since then (monotonic) that is not only looking."""
-        return [f"{method} {path}" for seen, method, path, _ in asked(self.proxy) if seen.at >= since]
+        return [f"{method} {path}" for seen, method, path, _ in asked(self) if seen.at >= since]
 
     def answered(self, entry: str = "main") -> list[tuple[Seen, int]]:
         """Its requests, and the status of each one's reply; 0: none has come."""
         found: list[tuple[Seen, int]] = []
         open_: dict[str, int] = {}
-        for seen in self.proxies[entry].seen:
+        for seen in self.passed(entry):
             match seen.type:
                 case "HTTP":
                     found.append((seen, seen.status))
@@ -107,16 +127,17 @@ class Group:
     """`async with Group(...)`: a database, `len(entries)` Asterisks and `count` routers, the first of which owns them.
 
     `fence`: each Asterisk keeps users in memory, and so refuses a former owner. `cables`: each router's way to the database
-    can be cut. `doors`: the ways between the routers can. `more`: of routes.toml.
+    can be cut. `doors`: the ways between the routers can. `more`: of routes.toml. `mode`: of all routers.
     """
 
     def __init__(
         self, app: str, endpoint: Endpoint, folder: Path, count: int = 2, events: str = EVENTS, fence: bool = True,
-        cables: bool = False, doors: bool = False, entries: Sequence[str] = ("main",), more: str = "",
+        cables: bool = False, doors: bool = False, entries: Sequence[str] = ("main",), more: str = "", mode: str = "connect",
     ) -> None:  # fmt: skip
         self.app, self.endpoint, self.folder, self.count, self.events = app, endpoint, folder, count, events
         self.cables, self.doors, self.entries, self.more = cables, doors, entries, more
-        self.sorcery = "[res_pjsip]\n" + SORCERY * fence
+        self.mode = mode
+        self.sorcery = inviting(fence=fence) if mode == "invite" else "[res_pjsip]\n" + SORCERY * fence
 
     async def __aenter__(self) -> Group:
         self._stack = contextlib.AsyncExitStack()
@@ -148,14 +169,18 @@ class Group:
         if self.cables:
             cable = await self._stack.enter_async_context(Cable(self.database.port))
             store = store.replace(f":{self.database.port}/", f":{cable.port}/")
-        router = RouterProcess(folder, proxies["main"].url, self.app, routes, store=store)
+        invited = await self._stack.enter_async_context(Proxy(0)) if self.mode == "invite" else None
+        told = f'advertise = "{invited.url}"' if invited is not None else ""
+        router = RouterProcess(folder, proxies["main"].url, self.app, routes, store=store, mode=self.mode, more=told)
+        if invited is not None:
+            invited.target = router.port
         if self.doors:
             door = await self._stack.enter_async_context(Cable(router.port))
         address = f"http://127.0.0.1:{door.port if door else router.port}"
         text = router.config.read_text()
         router.config.write_text(text.replace("[cluster]\n", f'[cluster]\naddress = "{address}"\n'))
         await self._stack.enter_async_context(router)
-        self.members.append(Member(name, router, proxies, cable, door))
+        self.members.append(Member(name, router, proxies, cable, door, invited))
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
@@ -195,7 +220,7 @@ class Group:
     def way(self, entry: str) -> Way:
         """What passed all proxies, but for requests that Asterisk has refused as not the owner's."""
         refused = {id(seen) for member in self.members for seen in member.refused(entry)}
-        passed = (seen for member in self.members for seen in member.proxies[entry].seen if id(seen) not in refused)
+        passed = (seen for member in self.members for seen in member.passed(entry) if id(seen) not in refused)
         return Way(sorted(passed, key=lambda seen: seen.at))
 
     def epoch(self, entry: str = "main") -> int:
@@ -225,7 +250,7 @@ class Group:
             member.router.start()
             await member.router.ready()
         for member in self.members:
-            for proxy in member.proxies.values():
+            for proxy in (*member.proxies.values(), *([member.invited] if member.invited is not None else [])):
                 proxy.seen.clear()
         self.endpoint.received.clear()
         self.pbx.events.clear()

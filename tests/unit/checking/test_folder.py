@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hookrouter.ari.invitation import SORCERY
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.checking.asterisk_files import fits_h, leads_to_stasis, read_dialplan, read_sections
 from hookrouter.checking.findings import Findings
@@ -13,6 +14,7 @@ from hookrouter.checking.folder import check_folder
 
 CONNECT = AsteriskSettings("main", apps=("hookrouter",))
 LISTEN = AsteriskSettings("main", "", "hookrouter", "secret", ("hookrouter",), "listen")
+INVITE = AsteriskSettings("main", apps=("hookrouter",), mode="invite")
 ARI = "[hookrouter]\ntype = user\nread_only = no\npassword = x\n"
 OUT = (
     "[out]\ntype = outbound_websocket\nwebsocket_client_id = client\napps = hookrouter\nlocal_ari_user = hookrouter\n"
@@ -172,3 +174,18 @@ def test_an_app_that_the_dialplan_spells_in_another_way(tmp_path: Path, name: st
     assert [line.partition(": did you mean `hookrouter`")[0] for line in said] == [f"extensions.conf:2: Stasis({name})"] * wrong
     both = f"[in]\nexten => 1,1,Stasis(hookrouter)\nexten => 2,1,Stasis({name})\n"
     assert checked(tmp_path, extensions=both) == []
+
+
+def test_an_invited_asterisk_must_keep_what_it_is_told(tmp_path: Path) -> None:
+    """The lines that sorcery.conf lacks, section by section; with all of them nothing is wrong."""
+    sorcery = {name: "\n".join(lines) for name, lines in SORCERY.items()}
+    half = f"[res_ari]\n{sorcery['res_ari']}\n"
+    (found,) = checked(tmp_path, INVITE, sorcery=half)
+    assert found.startswith("sorcery.conf [res_websocket_client]: mode invite")
+    assert "websocket_client=memory" in found
+    assert len(checked(tmp_path, INVITE, sorcery="")) == 2
+    whole = half + f"[res_websocket_client]\n{sorcery['res_websocket_client']}\n"
+    assert checked(tmp_path, INVITE, sorcery=whole) == []
+    (found,) = checked(tmp_path, INVITE, sorcery=whole, ari=ARI + OUT, websocket_client=CLIENT)
+    assert found.startswith("ari.conf:6: [out] leads an app out")
+    assert checked(tmp_path, CONNECT, sorcery="") == []

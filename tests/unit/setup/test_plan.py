@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lab.freepbx import FREEPBX_FILES
 
+from hookrouter.ari.invitation import SORCERY
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.checking.asterisk_files import read_dialplan, read_sections
 from hookrouter.setup.plan import Plan, Wanted, plan
@@ -18,6 +19,7 @@ from hookrouter.setup.styles import FREEPBX, style_of
 
 CONNECT = AsteriskSettings("main", password="a-password")
 LISTEN = AsteriskSettings("main", "", "hookrouter", "a-password", ("hookrouter",), "listen")
+INVITE = AsteriskSettings("main", password="a-password", mode="invite")
 URI = "ws://127.0.0.1:8080/ari/main"
 MODULES = "[modules]\nautoload = yes\n"
 
@@ -33,7 +35,8 @@ def put(folder: Path, texts: Mapping[str, str]) -> None:
 
 _LINES = st.sampled_from(
     ["[general]", "[general](!)", "[general](+)", "[hookrouter]", "[hookrouter](!)", "[x](general)", "[to-hookrouter]",
-     "[hookrouter-client]", "[default]", "[from-internal-custom]", "[modules]", "[phone]", "enabled = no", "enabled=yes",
+     "[hookrouter-client]", "[res_ari]", "user=memory", "outbound_websocket=config,ari.conf,criteria=type=outbound_websocket",
+     "[default]", "[from-internal-custom]", "[modules]", "[phone]", "enabled = no", "enabled=yes",
      "enabled = yes ; so", "bindaddr = ::", "bindport = 1", "websocket_write_timeout = 10", "websocket_write_timeout=9999",
      "type = user", "type = outbound_websocket", "type = endpoint", "context = phones", "apps = hookrouter", "read_only = yes",
      "password = p", "password = a-password", "password_format = crypt", "websocket_client_id = mine", "autoload = no",
@@ -46,7 +49,7 @@ _TEXT = st.builds(
     lambda lines, end: "\n".join(lines) + end, st.lists(_LINES | st.text(max_size=8), max_size=14), st.sampled_from(["", "\n"])
 ).map(lambda text: text.encode("utf-8", "surrogateescape", ).decode(errors="surrogateescape") if _encodable(text) else "")  # fmt: skip
 _NAMES = [
-    "http.conf", "ari.conf", "extensions.conf", "websocket_client.conf", "modules.conf", "pjsip.conf", "more.conf",
+    "http.conf", "ari.conf", "extensions.conf", "websocket_client.conf", "modules.conf", "pjsip.conf", "sorcery.conf", "more.conf",
     "extensions_additional.conf", *(name for name in FREEPBX_FILES if name.endswith("_custom.conf")),
 ]  # fmt: skip
 
@@ -59,7 +62,7 @@ def _encodable(text: str) -> bool:
     return True
 
 
-@given(st.dictionaries(st.sampled_from(_NAMES), _TEXT), st.sampled_from([CONNECT, LISTEN]), st.booleans())
+@given(st.dictionaries(st.sampled_from(_NAMES), _TEXT), st.sampled_from([CONNECT, LISTEN, INVITE]), st.booleans())
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_line_is_lost_and_a_second_look_finds_nothing(
     texts: dict[str, str], settings: AsteriskSettings, freepbx: bool
@@ -79,14 +82,14 @@ def test_no_line_is_lost_and_a_second_look_finds_nothing(
             assert after.startswith(before or "")
             assert len(after) > len(before or "")
         if freepbx:
-            assert {name for name in found.after if "_custom" not in name} <= {"websocket_client.conf", "modules.conf"}
+            assert {name for name in found.after if "_custom" not in name} <= {"websocket_client.conf", "modules.conf", "sorcery.conf"}
         put(folder, found.after)
         again = looked(folder, settings)
         assert again.after == {}
         assert set(again.obstacles) == set(found.obstacles)
 
 
-@pytest.mark.parametrize("settings", [CONNECT, LISTEN], ids=["connect", "listen"])
+@pytest.mark.parametrize("settings", [CONNECT, LISTEN, INVITE], ids=["connect", "listen", "invite"])
 @pytest.mark.parametrize("texts", [{"modules.conf": MODULES}, FREEPBX_FILES], ids=["plain", "freepbx"])
 def test_what_is_added(tmp_path: Path, texts: dict[str, str], settings: AsteriskSettings) -> None:
     """All that the router needs, in the files that the admin may write; read back as Asterisk reads it."""
@@ -103,12 +106,24 @@ def test_what_is_added(tmp_path: Path, texts: dict[str, str], settings: Asterisk
     assert ari["general"].get("websocket_write_timeout") == "5000"
     assert [ari["hookrouter"].get(key) for key in ("type", "read_only", "password")] == ["user", "no", "a-password"]
     assert ("to-hookrouter" in ari, "hookrouter-client" in clients) == (settings is LISTEN, settings is LISTEN)
+    assert ("sorcery.conf" in found.after) == (settings is INVITE)
     inbound = "from-internal-custom" if texts is FREEPBX_FILES else "default"
     assert dialplan[inbound]["1000"][0].data == "to-hookrouter,${EXTEN},1"
     assert dialplan["to-hookrouter"]["_[+*#0-9]!"][0].data == "hookrouter"
     assert [step.data for step in dialplan["to-hookrouter"].get("s", [])][:1] == (
         ["hookrouter,${FROM_DID}"] if texts is FREEPBX_FILES else []
     )
+
+
+def test_what_an_invited_asterisk_keeps_in_memory(tmp_path: Path) -> None:
+    """Each line once, those of its files before those of its memory; what is there already is not added again."""
+    put(tmp_path, {"modules.conf": MODULES, "sorcery.conf": "[res_ari]\nuser = config,ari.conf,criteria=type=user\nuser=memory\n"})
+    put(tmp_path, looked(tmp_path, INVITE).after)
+    sections = read_sections(tmp_path, "sorcery.conf")
+    assert sections is not None
+    for name, lines in SORCERY.items():
+        assert [f"{item.key}={item.value}" for item in sections[name].items] == list(lines)
+    assert looked(tmp_path, INVITE).after == {}
 
 
 def test_numbers_go_where_phones_dial(tmp_path: Path) -> None:
@@ -143,6 +158,13 @@ def test_what_only_a_human_can_decide(tmp_path: Path, texts: dict[str, str], pla
     (fault,) = looked(tmp_path).obstacles
     assert fault.place == place
     assert words in fault.message
+
+
+def test_an_app_that_a_file_leads_out_is_not_invited_too(tmp_path: Path) -> None:
+    """Asterisk would take neither: a human must remove one."""
+    put(tmp_path, {"modules.conf": MODULES, "ari.conf": GOOD_ARI + "[out]\ntype=outbound_websocket\napps=a, hookrouter\n"})
+    (fault,) = looked(tmp_path, INVITE).obstacles
+    assert (fault.place, fault.message.split()[0]) == ("ari.conf:8", "[out]")
 
 
 @pytest.mark.parametrize(
