@@ -101,6 +101,12 @@ class Ending(Following, Silence):
             self._tell_detail()
         if call.programs:
             return
+        if call.owned or call.claimed or call.former:
+            self._let_all_go()
+        self._go_when_done()
+
+    def _let_all_go(self) -> None:
+        call = self.call
         for things in call.owned.values():
             for id, role in things.items():
                 if role in _CLEANUP:
@@ -111,7 +117,6 @@ class Ending(Following, Silence):
         call.former = []
         for kind, id in list(call.things()):  # whoever waits to learn whose it is learns it
             self.forget(Kind(kind), id)
-        self._go_when_done()
 
     def _go_when_done(self) -> None:
         call = self.call

@@ -377,14 +377,16 @@ class Turn(Looking, Ending):
             self._drain()
         if self._prompt_over:
             self._music_again()
-        self._watch_silence()
         call = self.call
+        if call.still_since or call.goes_on or not (call.outbox or call.ended):  # else nothing can have begun or ended
+            self._watch_silence()
         if call.ended:
             self._after_the_end()
         if call.outbox:
             if not call.in_flight:
                 self._send(call.outbox[0])
-            self.disarm(":idle")
+            if ":idle" in call.timers:
+                self.disarm(":idle")
         elif not call.ended:
             self._watch_idleness()
 

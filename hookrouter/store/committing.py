@@ -164,7 +164,7 @@ class Committing(Generic[C]):
 
     def save_call(self, call_id: str, asterisk: str, snapshot: Snapshot) -> None:
         self._buffer.calls[call_id] = (asterisk, snapshot)
-        if self._scheduled is None:
+        if self._scheduled is None and self._flying is None:  # after a write comes what waits, at once or soon
             self._schedule()
 
     def drop_call(self, call_id: str) -> None:
@@ -383,15 +383,18 @@ class Committing(Generic[C]):
         self._flying = None
         if self._failure is not None:
             self._recovered()
-        inserted: Any = result
-        later = self._overtaken()
-        for adding, (new, predecessors) in zip(batch.adds, inserted, strict=True):
-            if adding.done is not None:
-                still = {key: p for key, p in predecessors.items() if (p, key[1], adding.strict) not in later}
-                self._tell(adding.done, Added(new, still))
+        if batch.adds:
+            self._tell_what_was_added(batch.adds, result)
         for waiter in batch.waiters:
             self._tell(waiter, None)
         self._schedule_rest()
+
+    def _tell_what_was_added(self, adds: list[Adding], inserted: Any) -> None:
+        later = self._overtaken()
+        for adding, (new, predecessors) in zip(adds, inserted, strict=True):
+            if adding.done is not None:
+                still = {key: p for key, p in predecessors.items() if (p, key[1], adding.strict) not in later}
+                self._tell(adding.done, Added(new, still))
 
     def _overtaken(self) -> set[tuple[str, str, bool]]:
         """Deliveries that hold nobody up any more, by what was recorded while the batch was being written."""

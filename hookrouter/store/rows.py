@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -21,17 +20,10 @@ from hookrouter.store.retention import Retention
 CHUNK = 1000  # rows that one step of the retention deletes: commits wait no longer than for that
 
 
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing, on disk when it ends."""
+def transaction(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """`with transaction(connection):` is all or nothing, and on disk when it ends: the connection itself commits or rolls back."""
     connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    return connection
 
 
 def write(connection: sqlite3.Connection, rows: Rows) -> list[Inserted]:
