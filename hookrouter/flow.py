@@ -10,8 +10,8 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import partial
 from hmac import compare_digest
+from typing import Any
 
 import msgspec
 
@@ -47,7 +47,7 @@ from hookrouter.timestamps import rfc3339_now
 _REMEMBERED = 20_000
 _WARNED = 1000
 _DEAD_WITHIN = 0.5
-_Input = tuple[Live, Callable[[Turn], None]]  # what a call is to take, and how
+_Input = tuple[Live, Callable[..., None], *tuple[Any, ...]]  # what a call is to take, as `Runner.turn` is given it
 _CONTINUE = (b'{"action":"continue"}',)
 
 
@@ -142,7 +142,7 @@ class Flow:
             hidden = ends and (
                 (lives[0].away and not event.inferred) or all(live.call.ended for live in lives)
             )  # ended: it was inferred, and told
-            inputs = [(live, partial(Turn.on_event, event=event)) for live in lives]
+            inputs = [(live, Turn.on_event, event) for live in lives]
         first = inputs[0][0] if inputs else None
         of = first.call.id if first else ""
         self._facts.emit(EventReceived(event.asterisk, head.type, event.id, of, event.raw, event.inferred))
@@ -152,8 +152,8 @@ class Flow:
             self._notify(event, first)
         if head.type == "ChannelDestroyed" and head.channel is not None:
             self._not_answered(event.asterisk, head.channel.id, head.cause)
-        for live, act in inputs:
-            self.runner.turn(live, act)
+        for input in inputs:
+            self.runner.turn(*input)  # type: ignore[call-arg]  # mypy counts the tuple as one
         if head.type in WITHOUT_CALL:
             self._ask_without_call(event)
         if head.type == "ChannelDestroyed" and head.channel is not None:
@@ -185,12 +185,12 @@ class Flow:
                 event.asterisk, "channel", channel.id
             )  # Asterisk's reply may come later
             if asker is not None:  # who asked for it is told that it was answered
-                began.append((asker, partial(Turn.on_event, event=event)))
+                began.append((asker, Turn.on_event, event))
             return began
         if live is not None and (live.call.channel != channel.id or live.away):
-            return [(live, partial(Turn.on_event, event=event))]
+            return [(live, Turn.on_event, event)]
         if live is not None:  # back in the app, and its StasisEnd was lost
-            self.runner.turn(live, lambda turn: turn.lost("left"))
+            self.runner.turn(live, Turn.lost, "left")
         elif event.head.args[:1] == [LEG]:  # it has answered when its call was over already
             self.runner.discard(event.asterisk, channel.id)
             return []
@@ -223,7 +223,7 @@ class Flow:
         lives = self.board.touched(event.asterisk, old)
         if not lives and not expected:  # their calls are over
             self.runner.discard(event.asterisk, new)
-        return [(live, partial(Turn.take_place, old=old, new=new, event=event)) for live in lives]
+        return [(live, Turn.take_place, old, new, event) for live in lives]
 
     def _no_call(self, event: Event, channel: Ref) -> bool:
         """Whether it is nobody on a line: a text message on its way through the dialplan, or a call that is over."""
@@ -296,7 +296,7 @@ class Flow:
             if announced.state is not None:
                 call.state = announced.state
         self._facts.emit(CallStarted(call.id, call.asterisk, call.app, route.name, call.caller, call.called))
-        return [(self.runner.enter(call, route), partial(Turn.begin, event=event, steps=steps))]
+        return [(self.runner.enter(call, route), Turn.begin, event, steps)]
 
     def _ask_without_call(self, event: Event) -> None:
         """An event that belongs to no call: the first control route that names it answers, and its actions run."""
@@ -313,7 +313,7 @@ class Flow:
             started_at=self._clock.now(),
             channelless=True,
         )
-        self.runner.turn(self.runner.enter(call, route), partial(Turn.begin, event=event))
+        self.runner.turn(self.runner.enter(call, route), Turn.begin, event)
 
     def _call(self, event: Event, channel: Ref, route: Route, id: str) -> Call:
         return Call(
@@ -485,7 +485,7 @@ class Flow:
 
     def inject(self, live: Live, answer: Answer) -> None:
         """Actions from the control API, mid-call."""
-        self.runner.turn(live, lambda turn: turn.inject(answer))
+        self.runner.turn(live, Turn.inject, answer)
 
 
 __all__ = ["Flow", "Turn", "make_event"]

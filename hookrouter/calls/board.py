@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from hookrouter.actions.base import Member
 from hookrouter.ari.events import Head
 from hookrouter.calls.bounds import CALL_SECONDS
-from hookrouter.calls.call import Call
+from hookrouter.calls.call import Call, encode_call
 from hookrouter.calls.effects import Perform, Send
 from hookrouter.policy.authority import OURS
 from hookrouter.policy.rates import Rates
@@ -24,7 +25,7 @@ _PAST = 10_000  # how many things of calls that are over are remembered: their l
 class Live:
     """A call in memory: its state, its route as last known, and what only the running process has."""
 
-    __slots__ = ("call", "let_go", "requests", "route", "sends", "timers", "unsaved", "watched")
+    __slots__ = ("call", "let_go", "requests", "route", "sends", "snapshot", "timers", "unsaved", "watched")
 
     def __init__(self, call: Call, route: Any) -> None:
         self.call = call
@@ -35,6 +36,7 @@ class Live:
         self.unsaved: set[str] = set()  # events that are to be delivered, and not yet on disk
         self.watched: set[tuple[str, str]] = set()  # (kind, id) of the things whose events it gets
         self.let_go = False  # another router goes on with it
+        self.snapshot = partial(encode_call, call)  # its state at the moment when it is called
 
     @property
     def busy(self) -> bool:

@@ -18,8 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 from hookrouter.actions.base import Member, Peer, Reply
 from hookrouter.actions.decode import Answer
@@ -30,7 +29,7 @@ from hookrouter.ari.performing import Reply as NoReply
 from hookrouter.ari.repeating import Repeat
 from hookrouter.calls import detail
 from hookrouter.calls.board import Board, Live
-from hookrouter.calls.call import Call, Outgoing, encode_call
+from hookrouter.calls.call import Call, Outgoing
 from hookrouter.calls.doer import Doer
 from hookrouter.calls.effects import (
     Announce,
@@ -58,6 +57,7 @@ from hookrouter.errors import StoreError
 from hookrouter.facts import Facts, Warned
 
 E = TypeVar("E", Perform, Send)
+Input = TypeVarTuple("Input")
 _HARMLESS = frozenset({Repeat.SAFE, Repeat.GONE_IS_DONE})
 _WRITTEN_WITHIN = 0.05
 _TOLD_WITHIN = 0.02
@@ -188,14 +188,14 @@ class Runner:
 
     # ---- inputs -----------------------------------------------------------------------------------------------
 
-    def turn(self, live: Live, act: Callable[[Turn], None]) -> None:
-        """Hands one input to the machine and carries out what follows."""
+    def turn(self, live: Live, act: Callable[[Turn, *Input], None], *input: *Input) -> None:
+        """Hands one input to the machine and carries out what follows: `act` is called with a `Turn` and `input`."""
         call = live.call
         world = self._worlds.get(call.asterisk)
         if world is None:
             world = self._worlds[call.asterisk] = _World(self.board, call.asterisk, self._outside)
         turn = Turn(call, live.route, world, self._clock.now(), Doer)
-        act(turn)
+        act(turn, *input)
         if turn.put:
             put = turn.put
             live.unsaved.update(put)
@@ -243,7 +243,7 @@ class Runner:
         for begin in range(0, len(keys), _SAVED_AT_ONCE):
             for key in keys[begin : begin + _SAVED_AT_ONCE]:
                 if live := self.board.calls.get(key):
-                    self._journal.save_call(key, live.call.asterisk, partial(encode_call, live.call))
+                    self._journal.save_call(key, live.call.asterisk, live.snapshot)
             try:
                 await self._journal.settled()
             except StoreError:
@@ -302,7 +302,7 @@ class Runner:
                 self._rest[kind](live, effect)
         call = live.call
         if call.key in self.board.calls:
-            self._journal.save_call(call.key, call.asterisk, partial(encode_call, call))
+            self._journal.save_call(call.key, call.asterisk, live.snapshot)
         if requests:
             self._queue(live, live.requests, requests)
         if sends:
@@ -325,10 +325,8 @@ class Runner:
 
     def _queue(self, live: Live, waiting: deque[E], effects: list[E]) -> None:
         if not waiting:
-            first = next((index for index, effect in enumerate(effects) if not _harmless(live, effect)), len(effects))
-            for effect in effects[:first]:
-                self._do(live, effect)
-            effects = effects[first:]
+            while effects and _harmless(live, effects[0]):
+                self._do(live, effects.pop(0))
             if not effects:
                 return
         waiting.extend(effects)
@@ -379,7 +377,7 @@ class Runner:
             message = f"{effect.operation}: {type(error).__name__}: {error}"
             self._facts.emit(Warned("internal", message, live.call.id))
             reply = NoReply(0, message.encode(), "unknown")
-        self.turn(live, lambda turn: turn.on_reply(effect.key, reply))
+        self.turn(live, Turn.on_reply, effect.key, reply)
 
     async def _send(self, live: Live, outgoing: Outgoing) -> None:
         outcome: Answered[Answer] | Unanswered
@@ -391,9 +389,9 @@ class Runner:
             outcome = Unanswered("internal_error", detail=f"{type(error).__name__}: {error}")
             self._facts.emit(Warned("internal", f"delivering {outgoing.type}: {outcome.detail}", live.call.id))
         if isinstance(outcome, Answered):
-            self.turn(live, lambda turn: turn.answered(outgoing.id, outcome.answer, outcome))
+            self.turn(live, Turn.answered, outgoing.id, outcome.answer, outcome)
         else:
-            self.turn(live, lambda turn: turn.unanswered(outgoing.id, outcome))
+            self.turn(live, Turn.unanswered, outgoing.id, outcome)
 
     def _arm(self, live: Live, arm: Arm) -> None:
         if handle := live.timers.pop(arm.key, None):
@@ -404,7 +402,7 @@ class Runner:
     def _due(self, live: Live, key: str) -> None:
         live.timers.pop(key, None)
         if not self.stopping:
-            self.turn(live, lambda turn: turn.on_timer(key))
+            self.turn(live, Turn.on_timer, key)
 
     def _signal(self, sender: Live, signal: Signal) -> None:
         asterisk = sender.call.asterisk
@@ -416,7 +414,7 @@ class Runner:
                 if live is not sender and not live.call.ended
             ]  # fmt: skip
         for target in targets:
-            self.turn(target, lambda turn: turn.on_signal(signal.name, signal.data))
+            self.turn(target, Turn.on_signal, signal.name, signal.data)
 
 
 def _patience(effect: Perform | Send) -> float:

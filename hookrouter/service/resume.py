@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -172,7 +171,7 @@ class Resumer:
                 continue
             if role == "leg" and id in present and entered_app(channels.get(id)):
                 began = inferred(call.asterisk, "StasisStart", channels[id], call.app, id, self._clock.now())
-                self._runner.turn(live, partial(Turn.look, event=began))
+                self._runner.turn(live, Turn.look, began)
             elif id not in channels and id not in left and id not in asked:
                 gone = inferred(
                     call.asterisk,
@@ -203,7 +202,7 @@ class Resumer:
                 began = inferred(
                     call.asterisk, "StasisStart", channels[new[0]], call.app, new[0], at, replace_channel=replaced
                 )
-                self._runner.turn(live, partial(Turn.take_place, old=old[0], new=new[0], event=began))
+                self._runner.turn(live, Turn.take_place, old[0], new[0], began)
 
     def _resume(self, live: Live) -> None:
         restarted = live.call.key in self._fresh
