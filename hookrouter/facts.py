@@ -387,16 +387,13 @@ class Facts:
 
     def wanted(self, kind: type[Fact]) -> bool:
         """Whether anybody observes this kind: for facts that are dear to make."""
-        return bool(self._who(kind))
+        observers = self._of.get(kind)
+        return bool(self._ask(kind) if observers is None else observers)
 
     def emit(self, fact: Fact) -> None:
         observers = self._of.get(fact.__class__)
         for observer in self._ask(fact.__class__) if observers is None else observers:
             observer(fact)
-
-    def _who(self, kind: type[Fact]) -> tuple[Observer, ...]:
-        found = self._of.get(kind)
-        return self._ask(kind) if found is None else found
 
     def _ask(self, kind: type[Fact]) -> tuple[Observer, ...]:
         """Also where nobody wants it: that, too, is asked once."""

@@ -49,6 +49,8 @@ def answer_decoder(rules: Rules, first: bool, channelless: bool) -> Callable[[by
 
     def decode(body: bytes, content_type: str) -> Answer:
         answer = decode_answer(body, content_type, first=first)
+        if not answer.steps:
+            return answer
         faults = []
         top = "/actions" if body.lstrip()[:1] == b"{" else ""
         for index, step in enumerate(answer.steps):

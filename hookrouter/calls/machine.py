@@ -200,7 +200,7 @@ class Turn(Looking, Ending):
             return
         call = self.call
         self._tagged(answer)
-        if answer.steps or out.ask or call.ended:
+        if answer.steps or out.ask:
             self._end_filler()
         if call.ended:
             if answer.steps:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 from hookrouter.actions.base import Member, Peer, Reply
@@ -203,7 +204,7 @@ class Runner:
             behind = live.sends and not call.ended  # what is put has its turn after something that may be patient
             hurry = behind and any(out.type not in _TELLING for out in call.outbox[-len(put) :])
             within = 0.0 if hurry else _WRITTEN_WITHIN
-            self._kept(lambda: live.unsaved.difference_update(put), within)
+            self._kept(partial(live.unsaved.difference_update, put), within)
         else:
             self._carry_out(live, turn.effects)
 

@@ -143,7 +143,8 @@ class Deliverer:
             except BaseException:
                 breaker.abandoned(admission)
                 raise
-            self._judge(station, admission, outcome)
+            if breaker.failures or breaker.state != "closed" or isinstance(outcome, Unanswered):
+                self._judge(station, admission, outcome)
         return self.report(message, outcome, verbs)
 
     async def _attempts(
@@ -198,8 +199,7 @@ class Deliverer:
         """Whether the endpoint works: an answer does, however wrong or refused; no answer, 429 and 5xx do not."""
         breaker = station.breaker
         if not isinstance(outcome, Unanswered):
-            if breaker.failures or breaker.state != "closed":
-                self._told(station, changed=breaker.succeeded())
+            self._told(station, changed=breaker.succeeded())
             return
         if outcome.reason == "breaker_open":
             return  # the others have judged

@@ -17,7 +17,7 @@ import asyncio
 import ipaddress
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -40,7 +40,7 @@ _SWEEP_DELAY = 1.0
 _CLOSED = "{origin.host}:{origin.port} closed the connection at once"
 _MOST_DOWNLOADS = 16
 
-Headers = Iterable[tuple[str, str]]
+Headers = Collection[tuple[str, str]]
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
@@ -78,14 +78,11 @@ def _target(url: str, trust: Trust = SYSTEM) -> tuple[Origin, str, str]:
 
 def _request(method: str, target: str, host: str, headers: Headers, body: bytes) -> bytes:
     """The request's bytes. Raises LocalProtocolError for a header that would break out of its line."""
-    lines = list(map(": ".join, headers))
-    if body or method in ("POST", "PUT"):
-        lines.append(f"content-length: {len(body)}")
-    lines.append("")
-    text = "\r\n".join(lines)
-    if text.count("\r") != len(lines) - 1 or text.count("\n") != len(lines) - 1 or "\0" in text:
+    lines = "\r\n".join([*map(": ".join, headers), ""]).encode()
+    if len(lines.splitlines()) != len(headers) or b"\0" in lines:
         raise httpx.LocalProtocolError("a header with a line break in it was not sent")
-    return f"{method} {target} HTTP/1.1\r\n{host}{text}\r\n".encode() + body
+    length = f"content-length: {len(body)}\r\n" if body or method in ("POST", "PUT") else ""
+    return b"%s%s%s\r\n%s" % (f"{method} {target} HTTP/1.1\r\n{host}".encode(), lines, length.encode(), body)
 
 
 class Http:
@@ -178,7 +175,8 @@ class Http:
             raise
         if connection.reusable:
             self._idle.setdefault(origin, []).append(connection)
-            self._wake(origin)
+            if origin in self._waiting:
+                self._wake(origin)
             if self._sweeper is None:
                 self._sweeper = self._loop.call_later(_SWEEP_DELAY, self._sweep)
         return reply

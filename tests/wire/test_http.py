@@ -236,12 +236,24 @@ async def test_no_url(http: Http, url: str) -> None:
     assert "u:p" not in str(caught.value)
 
 
-async def test_no_line_breaks_in_headers(http: Http) -> None:
-    """A header cannot smuggle in another one."""
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("value", ["1\r\ny: 2", "1\ny: 2", "1\ry: 2", "1\r\n", "1\r", "1\n", "\n1", "1\0"])
+async def test_no_line_breaks_in_headers(http: Http, method: str, value: str) -> None:
+    """A header cannot smuggle in another one, neither by its value nor by its name."""
     async with serving(endpoints.well) as server:
-        with pytest.raises(httpx.LocalProtocolError):
-            await http.send("POST", server.url, [("x", "1\r\ny: 2")], b"", timeout=1, limit=LIMIT)
+        for header in (("x", value), (value, "x")):
+            with pytest.raises(httpx.LocalProtocolError):
+                await http.send(method, server.url, [("z", "0"), header], b"", timeout=1, limit=LIMIT)
         assert server.requests == []
+
+
+async def test_other_blanks_in_headers(http: Http) -> None:
+    """What only Unicode calls a line break is sent as it is."""
+    async with serving(endpoints.well) as server:
+        headers = [("x", "1\x0b2\x0c3\x1c4\u20285")]
+        assert (await http.send("POST", server.url, headers, b"", timeout=1, limit=LIMIT)).status == 200
+        [request] = server.requests
+    assert request.raw_headers[1] == ("x", headers[0][1].encode().decode("latin-1"))
 
 
 # ---- time
