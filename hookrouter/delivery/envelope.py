@@ -90,9 +90,13 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
 def traceparent(id: str, call: str, attempt: int) -> str:
     """W3C traceparent: the trace is the call's (or the event's), the span is this attempt's."""
-    trace = blake2b((call or id).encode(), digest_size=16).hexdigest()
     span = blake2b(f"{id}/{attempt}".encode(), digest_size=8).hexdigest()
-    return f"00-{trace}-{span}-01"
+    return f"00-{_trace(call or id)}-{span}-01"
+
+
+@lru_cache(maxsize=4096)
+def _trace(of: str) -> str:
+    return blake2b(of.encode(), digest_size=16).hexdigest()
 
 
 RESERVED = ("webhook-", "hookrouter-", "ce-", "content-")

@@ -155,25 +155,21 @@ def _without_secrets(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 def _read(number: int, reply: HttpReply, seconds: float, now: float, words: str = "") -> Attempt:
     """`words`: why it is no answer, where the reply does not tell."""
-    found = reply.headers
-    if len(reply.body) > MAX_ANSWER_BYTES and 200 <= reply.status < 300:
-        detail = f"the answer has {len(reply.body)} bytes; at most {MAX_ANSWER_BYTES} are read"
-        return Attempt(number, "too_large", reply.status, seconds=seconds, detail=detail)
+    status, found, body = reply.status, reply.headers, reply.body
     after = found.get("retry-after")
-    encoding = found.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "") and 200 <= reply.status < 300:
+    pause = None if after is None else parse_retry_after(after, now)
+    kind = found.get("content-type", "")
+    if not 200 <= status < 300:
+        detail = words[:_MOST_DETAIL] or _status_in_words(reply)
+        return Attempt(number, "response", status, kind, body, pause, seconds, detail)
+    if len(body) > MAX_ANSWER_BYTES:
+        detail = f"the answer has {len(body)} bytes; at most {MAX_ANSWER_BYTES} are read"
+        return Attempt(number, "too_large", status, seconds=seconds, detail=detail)
+    encoding = found.get("content-encoding", "").strip().lower()
+    if encoding not in ("identity", ""):
         detail = f"content-encoding `{encoding[:40]}` was not asked for: answer without compression"
-        return Attempt(number, "bad_response", reply.status, seconds=seconds, detail=detail)
-    return Attempt(
-        number,
-        "response",
-        reply.status,
-        found.get("content-type", ""),
-        reply.body,
-        None if after is None else parse_retry_after(after, now),
-        seconds,
-        "" if 200 <= reply.status < 300 else words[:_MOST_DETAIL] or _status_in_words(reply),
-    )
+        return Attempt(number, "bad_response", status, seconds=seconds, detail=detail)
+    return Attempt(number, "response", status, kind, body, pause, seconds)
 
 
 def _status_in_words(reply: HttpReply) -> str:

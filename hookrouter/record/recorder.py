@@ -47,6 +47,7 @@ KINDS: frozenset[type[Fact]] = frozenset(
 )  # fmt: skip
 """Facts that belong to calls."""
 _TURNS = frozenset({f.CallStarted, f.CallFinished, f.CallResumed})
+_OF_NO_CALL = frozenset({f.CallStarted, f.CallResumed, f.AnswerCompared})  # what counts also of a call that is not open
 _HEARD = _TURNS | TROUBLES | {f.CallTagged}  # of the others nothing is to be known but that they were
 _SPEAKING = {kind.__name__: kind for kind in TROUBLES}
 
@@ -213,11 +214,13 @@ class Recorder:
         """A fact of a call."""
         open_ = self._open.get(fact.call)
         kind = fact.__class__
+        if open_ is None and kind not in _OF_NO_CALL:  # nothing of the call is kept, or it is over
+            return
         trouble = False
         if open_ is None or kind in _HEARD:
             if kind in _TURNS:
                 open_ = self._turn(fact, open_)
-            if open_ is None:  # nothing of the call is kept, or it is over
+            if open_ is None:
                 if kind is f.AnswerCompared and (row := self._over.get(fact.call)) is not None:
                     self._batch.late.append((row, self._clock.now(), fact))
                     self._schedule()

@@ -28,6 +28,7 @@ from hookrouter.timestamps import rfc3339_now
 Level = Literal["debug", "info", "warning", "error"]
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 FLUSH_DELAY = 0.05
+_AT_ONCE = frozenset({"warning", "error"})
 
 NAMES: dict[type[Fact], tuple[str, Level]] = {
     f.RouterStarted: ("router.started", "info"),
@@ -65,29 +66,22 @@ NAMES: dict[type[Fact], tuple[str, Level]] = {
 }
 
 
-_MUTED: dict[type[Fact], Callable[[Any], bool]] = {
-    f.AuthRefused: lambda fact: fact.muted,
-    f.HttpRefused: lambda fact: fact.muted,
-    f.LimitReached: lambda fact: fact.muted,
+_JUDGED: dict[type[Fact], Callable[[Any], Level]] = {
+    f.ActionFinished: lambda fact: "warning" if fact.outcome == "failed" else "info",
+    f.DeliveryAttempted: lambda fact: "warning" if fact.status is None or fact.status >= 300 else "info",
+    f.DeliveryFinished: lambda fact: "warning" if fact.outcome in ("unanswered", "dead", "dropped") else "debug",
+    f.AuthRefused: lambda fact: "debug" if fact.muted else "warning",
+    f.HttpRefused: lambda fact: "debug" if fact.muted else "warning",
+    f.LimitReached: lambda fact: "debug" if fact.muted else "warning",
 }
-"""What was told a moment ago is a line for debugging only."""
-
-_FAILED: dict[type[Fact], Callable[[Any], bool]] = {
-    f.ActionFinished: lambda fact: fact.outcome == "failed",
-    f.DeliveryAttempted: lambda fact: fact.status is None or fact.status >= 300,
-    f.DeliveryFinished: lambda fact: fact.outcome in ("unanswered", "dead", "dropped"),
-}
+"""A failure is a warning whatever its kind, and what was told a moment ago is for debugging."""
 
 
 def level_of(fact: Fact) -> Level:
-    """How much it matters: a failure is a warning whatever its kind, and what was told a moment ago is for debugging."""
+    """How much it matters."""
     kind = type(fact)
-    _, level = NAMES.get(kind) or ("", "info")
-    if (failed := _FAILED.get(kind)) is not None and failed(fact):
-        return "warning"
-    if (muted := _MUTED.get(kind)) is not None and muted(fact):
-        return "debug"
-    return level
+    judge = _JUDGED.get(kind)
+    return judge(fact) if judge is not None else (NAMES.get(kind) or ("", "info"))[1]
 
 
 def _dotted(name: str) -> str:
@@ -100,8 +94,7 @@ class _Kind:
     def __init__(self, kind: type[Fact]) -> None:
         self.name, level = NAMES.get(kind) or (_dotted(kind.__name__), "info")
         self.level: Level = level
-        self.failed = _FAILED.get(kind)
-        self.muted = _MUTED.get(kind)
+        self.judge = _JUDGED.get(kind)
         names = said_fields(kind)
         self.bare = len(names) < len(kind.__struct_fields__)  # what is raw is left out of lines
         self._keys = ["event_id" if name == "event" else name for name in names]
@@ -151,7 +144,7 @@ class Log:
 
     def __init__(self, form: Literal["text", "json"], level: Level = "info", stream: BinaryIO | None = None) -> None:
         self._line = _json if form == "json" else _text
-        self._lowest = LEVELS[level]
+        self._shown = frozenset(other for other in LEVELS if LEVELS[other] >= LEVELS[level])
         self._stream = stream or sys.stderr.buffer
         self._lines: list[bytes] = []
         self._kinds: dict[type[Fact], _Kind] = {}
@@ -159,22 +152,17 @@ class Log:
     def wants(self, kind: type[Fact]) -> bool:
         """Whether a fact of this kind can be a line at all."""
         _, level = NAMES.get(kind) or ("", "info")
-        return max(LEVELS[level], 30 if kind in _FAILED else 0) >= self._lowest
+        return level in self._shown or (kind in _JUDGED and "warning" in self._shown)
 
     def __call__(self, fact: Fact) -> None:
         kind = self._kinds.get(fact.__class__)
         if kind is None:
             kind = self._kinds[fact.__class__] = _Kind(fact.__class__)
-        level = kind.level
-        if kind.failed is not None and kind.failed(fact):  # a failure is a warning whatever its kind
-            level = "warning"
-        elif kind.muted is not None and kind.muted(fact):
-            level = "debug"
-        number = LEVELS[level]
-        if number < self._lowest:
+        level = kind.level if kind.judge is None else kind.judge(fact)
+        if level not in self._shown:
             return
         self._lines.append(line_without_queries(self._line(rfc3339_now(time.time()), level, kind, fact)))
-        if number > 20:
+        if level in _AT_ONCE:
             self.flush()
         elif len(self._lines) == 1:
             try:
