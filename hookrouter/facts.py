@@ -385,6 +385,10 @@ class Facts:
 
         return unsubscribe
 
+    def ask_again(self) -> None:
+        """An observer wants other kinds than before."""
+        self._of = {}
+
     def wanted(self, kind: type[Fact]) -> bool:
         """Whether anybody observes this kind: for facts that are dear to make."""
         observers = self._of.get(kind)

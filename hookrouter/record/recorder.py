@@ -4,6 +4,7 @@ Rules:
 - It never delays or fails a call: nothing waits for the file. While the file refuses, what comes is kept in memory up to
   a bound, the rest is counted and told. So it is with what one call does faster than the file takes it.
 - A route says what is kept of its calls: all, those that failed, or none.
+- Until a call is kept only beginnings are listened to: what nobody keeps is not made for the record.
 - What is gathered is written within `FLUSH_DELAY`; a process that is killed loses no more than that.
 """
 
@@ -47,7 +48,7 @@ KINDS: frozenset[type[Fact]] = frozenset(
 )  # fmt: skip
 """Facts that belong to calls."""
 _TURNS = frozenset({f.CallStarted, f.CallFinished, f.CallResumed})
-_OF_NO_CALL = frozenset({f.CallStarted, f.CallResumed, f.AnswerCompared})  # what counts also of a call that is not open
+_BEGINNINGS = frozenset({f.CallStarted, f.CallResumed})
 _HEARD = _TURNS | TROUBLES | {f.CallTagged}  # of the others nothing is to be known but that they were
 _SPEAKING = {kind.__name__: kind for kind in TROUBLES}
 
@@ -131,6 +132,7 @@ class Recorder:
         self._refused = ""
         self._thread: WriterThread[sqlite3.Connection] | None = None
         self._last = 0
+        self._keeps = False  # whether any call has been kept
         self._unsubscribe: Callable[[], None] | None = None
 
     # ---- beginning and end
@@ -159,7 +161,8 @@ class Recorder:
                 self._open[row.call_id] = open_
             else:
                 self._close(row, open_, (ended or {}).get(row.call_id))
-        self._unsubscribe = self._facts.subscribe(self.observe, KINDS.__contains__)
+        self._keeps = bool(self._open)
+        self._unsubscribe = self._facts.subscribe(self.observe, self._wants)
         self._timers["trim"] = self._loop.call_later(TRIM_DELAY, self._trim)
         self._schedule()
 
@@ -210,17 +213,18 @@ class Recorder:
 
     # ---- what happens
 
+    def _wants(self, kind: type[Fact]) -> bool:
+        return kind in (KINDS if self._keeps else _BEGINNINGS)
+
     def observe(self, fact: Any) -> None:
         """A fact of a call."""
         open_ = self._open.get(fact.call)
         kind = fact.__class__
-        if open_ is None and kind not in _OF_NO_CALL:  # nothing of the call is kept, or it is over
-            return
         trouble = False
         if open_ is None or kind in _HEARD:
             if kind in _TURNS:
                 open_ = self._turn(fact, open_)
-            if open_ is None:
+            if open_ is None:  # nothing of the call is kept, or it is over
                 if kind is f.AnswerCompared and (row := self._over.get(fact.call)) is not None:
                     self._batch.late.append((row, self._clock.now(), fact))
                     self._schedule()
@@ -264,6 +268,9 @@ class Recorder:
         self._last += 1
         open_ = self._open[fact.call] = _Open(self._last, plan.kept, shadow=plan.shadow)
         if plan.kept != "none":
+            if not self._keeps:
+                self._keeps = True
+                self._facts.ask_again()
             about = (fact.call, fact.asterisk, fact.app, fact.route, plan.tenant, fact.caller, fact.called)
             self._batch.began.append(NewRow(self._last, *about, at))
             if plan.redact:

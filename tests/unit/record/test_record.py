@@ -237,6 +237,18 @@ async def test_a_route_says_what_is_kept(desk: Desk) -> None:
     assert desk.recorder._file.connection.execute("SELECT DISTINCT call FROM parts").fetchall() == [(2,)]
 
 
+async def test_what_nobody_keeps_is_not_made(desk: Desk) -> None:
+    """An exchange is dear to make: it is wanted from the first call on that is kept, and of that call it is there."""
+    wanted = [desk.facts.wanted(Exchanged)]
+    for route in ("off", "ivr", "off"):
+        desk.happens(call(route, route=route))
+        wanted.append(desk.facts.wanted(Exchanged))
+    assert wanted == [False, False, True, True]
+    found = await desk.recorder.read("ivr")
+    assert found is not None
+    assert [entry.what for entry in found[1]] == [type(fact).__name__ for fact in call()]
+
+
 async def test_a_call_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
     """A process that is killed loses nothing that was written; a call that is gone meanwhile is closed."""
     first, second = call("1"), call("2")
