@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from asterisk.conftest import need_asterisk
-from lab.asterisk import Asterisk
+from lab.asterisk import Asterisk, free_port
 from rig.endpoint import Delivery, Endpoint
-from rig.process import free_port
 from rig.router import Router, route
 
 from hookrouter.checking.findings import Findings

@@ -141,6 +141,7 @@ async def test_an_owner_that_is_shut_out_by_mistake_comes_back(fencing: Asterisk
         assert await user.take() is None
         reply = await owner.ari.perform(Request("channels.ring", {"channelId": call.id}))
         assert (reply.status, owner.doubts) == (204, 1)
+        await owner.until(lambda: len(owner.connected) == 2)  # the request may have gone by HTTP meanwhile
         assert [connected.restarted for connected in owner.connected] == [False, False]
 
 

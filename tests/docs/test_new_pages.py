@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
-from rig.process import free_port
+from lab.asterisk import free_port
 
 from hookrouter.actions.decode import decode_answer
 from hookrouter.actions.vocabulary import BY_NAME

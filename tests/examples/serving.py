@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from lab import node
-from rig.process import free_port
+from lab.asterisk import free_port
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SECRET = "whsec_MTIzNDU2Nzg5MGFiY2RlZg=="

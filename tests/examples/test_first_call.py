@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from examples.serving import Served, missing
-from rig.process import free_port
+from lab.asterisk import free_port
 
 from hookrouter.simulator.playing_out import Play
 from hookrouter.simulator.script import Script

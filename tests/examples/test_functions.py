@@ -17,8 +17,8 @@ import httpx
 import pytest
 import yaml
 from examples.serving import EXAMPLES, SECRET, Served, node_packages, with_packages
+from lab.asterisk import free_port
 from rig.functions import lambda_api, runtime_api
-from rig.process import free_port
 
 from hookrouter.config import parse
 from hookrouter.simulator.playing_out import Play, Result

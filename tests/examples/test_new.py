@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from examples.serving import Served, missing, node_packages
-from rig.process import free_port
+from lab.asterisk import free_port
 
 from hookrouter.cli import main
 from hookrouter.cli.new import LANGUAGES, samples

@@ -19,6 +19,7 @@ The dialplan (the simulator knows the same one):
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
 import re
@@ -54,10 +55,16 @@ codec_dahdi app_voicemail app_voicemail_imap app_voicemail_odbc app_flash
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    """A port of loopback that nobody uses now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nobody uses now.
+
+    None of those that the kernel gives to outgoing connections and to whoever asks for any: such a one may be taken before
+    it is used. Nor, of UDP, one that an Asterisk of ours uses for sound (from 15,000 on).
+    """
+    ports = range(16_000, 32_000) if kind == socket.SOCK_STREAM else range(5_100, 15_000)
+    while True:
+        with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port := secrets.choice(ports)))
+            return port
 
 
 def installed() -> Path | None:

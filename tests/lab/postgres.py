@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from lab.asterisk import free_port
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -41,7 +41,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.place = Path(tempfile.mkdtemp(prefix="hookrouter-postgres-"))
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"postgresql://tester@127.0.0.1:{self.port}/postgres"
         self._user = _user()
         if self._user is not None:
@@ -128,12 +128,6 @@ def _user() -> str | None:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}
     return "postgres" if "postgres" in names else "nobody"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import httpx
-from rig.process import free_port
+from lab.asterisk import free_port
 
 ENDPOINT = """
 import json, sys

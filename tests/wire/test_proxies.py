@@ -14,8 +14,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from lab.asterisk import free_port
 from rig.certificates import Authority, Pair
-from rig.process import free_port
 from rig.router import Router, route
 
 from hookrouter.facts import AriConnected, AriLost, AuthRefused, HttpRefused

@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 from click.testing import CliRunner
+from lab.asterisk import free_port
 from rig.certificates import Authority
-from rig.process import RouterProcess, free_port
+from rig.process import RouterProcess
 from rig.router import Router, route
 
 from hookrouter.cli import main

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from aiohttp import web
+from lab.asterisk import free_port
 from rig.endpoint import Endpoint
 from rig.pbx import Pbx
-from rig.process import free_port
 from rig.router import Router, route
 
 from hookrouter.facts import ActionFinished, CallFinished, FallbackTaken

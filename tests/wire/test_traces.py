@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lab.asterisk import free_port
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -16,7 +17,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from rig.collector import Collector, Span
 from rig.endpoint import Delivery, Endpoint
 from rig.pbx import Pbx
-from rig.process import RouterProcess, free_port
+from rig.process import RouterProcess
 from rig.router import route
 
 EVENTS = '["StasisStart", "ChannelDtmfReceived", "StasisEnd"]'

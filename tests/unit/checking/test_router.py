@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lab.asterisk import free_port
 from rig.certificates import Authority
-from rig.process import free_port
 from rig.router import Router, route
 
 from hookrouter.checking.router import address, running_router

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rig.process import free_port
+from lab.asterisk import free_port
 
 
 def test_the_first_and_the_last_line(tmp_path: Path) -> None:
