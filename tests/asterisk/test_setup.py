@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from asterisk.conftest import need_asterisk
 from click.testing import CliRunner
-from lab.asterisk import Asterisk, free_port, installed
-from lab.freepbx import FREEPBX_FILES
-from lab.ua import UA
+from lab.asterisk import Asterisk, free_port
+from lab.layouts import laid_out
 from rig.endpoint import Endpoint
+from rig.talk import says_something
 
 from hookrouter.checking.live import check_live
 from hookrouter.cli import main
@@ -24,40 +23,7 @@ from hookrouter.service.service import Service
 HELLO = [{"action": "answer"}, {"action": "play", "media": "sound:hello-world"}, {"action": "hangup"}]
 LOCAL = '[policy]\nendpoints = ["*", "Local/*@from-internal"]\n'
 ROUTER_PORT = free_port()
-BARE = ("ari.conf", "extensions.conf", "websocket_client.conf", "sorcery.conf")
 MODES = {"debian": "connect", "freepbx": "listen", "invited": "invite"}
-PHONES = """
-[udp]
-type=transport
-protocol=udp
-bind=127.0.0.1:{port}
-[phone]
-type=endpoint
-context={context}
-allow=ulaw
-identify_by=ip
-[phone]
-type=identify
-endpoint=phone
-match=127.0.0.1
-"""
-
-
-def folder(layout: str) -> dict[str, str]:
-    """What is in it before; the ports are those of this test."""
-    root = installed()
-    assert root is not None
-    if layout != "freepbx":
-        texts = {name: (root / "etc/asterisk" / name).read_text() for name in (*BARE, "http.conf")}
-        return texts | {"http.conf": texts["http.conf"] + "\nbindport = PORT\n"}
-    texts = dict(FREEPBX_FILES)
-    del texts["modules.conf"]
-    texts["http_additional.conf"] = texts["http_additional.conf"].replace("8088", "PORT")
-    did = "exten => 5550100,1,Set(__FROM_DID=${EXTEN})\n same => n,Goto(to-hookrouter,s,1)\n"
-    extension = "exten => 200,1,Answer()\n same => n,Playback(hello-world)\n same => n,Hangup()\n"
-    texts["extensions_additional.conf"] = f"[from-internal-additional]\n{extension}[from-trunk]\n{did}"
-    texts["extensions.conf"] += "include => from-internal-additional\ninclude => from-trunk\n"
-    return texts
 
 
 @pytest.fixture(params=list(MODES))
@@ -69,11 +35,7 @@ def layout(request: pytest.FixtureRequest) -> str:
 def lab(layout: str) -> Iterator[Asterisk]:
     """Not started."""
     need_asterisk()
-    found = Asterisk()
-    phones = PHONES.format(port=found.sip_port, context="from-internal" if layout == "freepbx" else "default")
-    files = {name: text.replace("PORT", str(found.http_port)) for name, text in folder(layout).items()}
-    found.files = files | {"pjsip.conf": phones}
-    found.prepare()
+    found = laid_out(layout)
     yield found
     found.stop()
 
@@ -103,25 +65,17 @@ async def test_a_call_is_heard(lab: Asterisk, layout: str, tmp_path: Path, endpo
         said: list[str] = []
         findings = await check_live(config, said.append, lab.etc)
         assert findings.wrong_count == 0, "\n".join(said)
-        await _heard(lab, "1000")
+        await says_something(lab, "1000")
         assert endpoint.of("StasisStart")[-1].body["data"]["args"] == []
         if layout == "freepbx":
-            await _heard(lab, "5550100")  # by a custom destination: the number is the argument
+            await says_something(lab, "5550100")  # by a custom destination: the number is the argument
             assert endpoint.of("StasisStart")[-1].body["data"]["args"] == ["5550100"]
             endpoint.answers["StasisStart"] = [{"action": "dial", "to": "Local/200@from-internal"}, {"action": "hangup"}]
-            await _heard(lab, "1000")  # the extension, by FreePBX's own dialplan
+            await says_something(lab, "1000")  # the extension, by FreePBX's own dialplan
     finally:
         await service.stop()
     if mode == "connect":  # with its own socket Asterisk keeps the call until the router is back
-        await _heard(lab, "1000")
-
-
-async def _heard(lab: Asterisk, number: str) -> None:
-    """Dials, and hears something until it is hung up."""
-    async with UA(lab.sip_port) as phone:
-        call = await (await phone.invite(number)).answered()
-        await call.ended()
-        assert len(call.rtp.sound) > 30
+        await says_something(lab, "1000")
 
 
 async def test_modules_of_a_folder_without_autoload(tmp_path: Path) -> None:
@@ -153,18 +107,15 @@ def test_the_reload_that_is_printed_is_enough(tmp_path: Path) -> None:
     http = found.etc / "http.conf"
     http.write_text(http.read_text().replace("enabled=yes", "enabled=no"))
     try:
-        with ThreadPoolExecutor() as pool:
-            started = pool.submit(found.start, 60)
-            while found.process is None or "fully booted" not in found.cli("core waitfullybooted"):
-                assert not started.done()
-            arguments = ["setup", str(found.etc), "-c", str(tmp_path / "routes.toml"), "--user", "router", "--write"]
-            done = CliRunner().invoke(main, [*arguments, "--context", "in", "--number", "77"])
-            assert done.exit_code == 0, done.output
-            assert 'asterisk -rx "core reload"' in done.output
-            found.username, found.password = "router", load(tmp_path / "routes.toml", {}).asterisks[0].password
-            assert not found.answers()
-            found.cli("core reload")
-            started.result()  # when the router's user is answered
+        found.boot()
+        arguments = ["setup", str(found.etc), "-c", str(tmp_path / "routes.toml"), "--user", "router", "--write"]
+        done = CliRunner().invoke(main, [*arguments, "--context", "in", "--number", "77"])
+        assert done.exit_code == 0, done.output
+        assert 'asterisk -rx "core reload"' in done.output
+        found.username, found.password = "router", load(tmp_path / "routes.toml", {}).asterisks[0].password
+        assert not found.answers()
+        found.cli("core reload")
+        found.wait()  # until the router's user is answered
         assert "to-hookrouter" in found.cli("dialplan show 77@in")
     finally:
         found.stop()

@@ -158,10 +158,11 @@ class Served:
 def serve(language: str, folder: Path) -> Served:
     """Starts the IVR; `wait` for it before the first request."""
     port = free_port()
-    return _start(language, COMMANDS[language](port, folder), port, folder, {})
+    return start(language, COMMANDS[language](port, folder), port, folder, {})
 
 
-def _start(language: str, command: list[str], port: int, folder: Path, more: dict[str, str]) -> Served:
+def start(language: str, command: list[str], port: int, folder: Path, more: dict[str, str]) -> Served:
+    """Starts a command, with `more` in its environment. Fails or skips where there is no such program."""
     if not shutil.which(command[0]):
         missing(command[0])
     log = folder / f"{language}.log"
@@ -211,4 +212,4 @@ def serve_scenario(language: str, name: str, folder: Path, port: int = 0, **sett
         "php": ["php", "-d", f"sendmail_path={_SENDMAIL}", "-S", f"127.0.0.1:{port}", str(path)],
         "node": ["node", str(path)],
     }[language]
-    return _start(language, command, port, folder, settings | {"SENDMAIL": _SENDMAIL})
+    return start(language, command, port, folder, settings | {"SENDMAIL": _SENDMAIL})

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 import yaml
+from examples.lambdas import Template, deployed
 from examples.serving import EXAMPLES, SECRET, Served, node_packages, with_packages
 from lab.asterisk import free_port
-from rig.functions import lambda_api, runtime_api
+from rig.functions import LambdaApi
 
 from hookrouter.config import parse
 from hookrouter.simulator.playing_out import Play, Result
@@ -28,6 +26,7 @@ from hookrouter.simulator.setting import for_routes
 FOLDER = EXAMPLES / "functions"
 KEY = "a-function-key"
 HEARD = ["sound:hello-world", "digits:7"]
+LAMBDAS = ("lambda", "lambda-node")
 
 
 def _start(name: str, command: list[str], folder: Path, **environ: str) -> Served:
@@ -121,45 +120,28 @@ def test_who_does_not_sign(web: tuple[str, str, float]) -> None:
         assert httpx.post(url, content=b"{}", trust_env=False).status_code == 401
 
 
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The function in AWS's own runtime, behind Lambda's API and behind a function URL."""
-    folder = tmp_path_factory.mktemp("lambda")
-    properties = yaml.load((FOLDER / "lambda/template.yaml").read_text(), _Template)["Resources"]["Ivr"]["Properties"]
-    with ExitStack() as stack:
-        address, runtime = stack.enter_context(runtime_api())
-        api = stack.enter_context(lambda_api(**{f"ivr:{properties['AutoPublishAlias']}": runtime.invoke, "ivr": runtime.invoke}))
-        running = _start(
-            "lambda", [sys.executable, "-m", "awslambdaric", properties["Handler"]], folder, AWS_LAMBDA_RUNTIME_API=address,
-            PYTHONPATH=str(FOLDER / "lambda"), LAMBDA_TASK_ROOT=str(FOLDER / "lambda"), AWS_LAMBDA_FUNCTION_NAME="ivr",
-            AWS_LAMBDA_FUNCTION_VERSION="1", AWS_LAMBDA_FUNCTION_MEMORY_SIZE="512", AWS_REGION="eu-central-1",
-        )  # fmt: skip
-        stack.callback(running.stop)
+@pytest.fixture(scope="module", params=LAMBDAS)
+def aws(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LambdaApi]:
+    """The function in Python and in Node, behind Lambda's API and behind a function URL."""
+    with deployed(FOLDER / request.param, tmp_path_factory.mktemp(request.param)) as api:
         yield api
 
 
-class _Template(yaml.SafeLoader):
-    """CloudFormation's own tags, as they stand."""
-
-
-_Template.add_multi_constructor("!", lambda loader, suffix, node: f"{suffix} {node.value}")
-
-
-async def test_a_call_by_the_name_of_a_function(aws: Any) -> None:
+async def test_a_call_by_the_name_of_a_function(aws: LambdaApi) -> None:
     """Without a gateway."""
     result = await _called("lambda:ivr:live", aws.environ)
     assert not result.problems, result.problems
     assert {name for name, _ in aws.seen} == {"ivr:live"}
 
 
-async def test_a_call_by_a_function_url(aws: Any) -> None:
+async def test_a_call_by_a_function_url(aws: LambdaApi) -> None:
     """The same handler, with the body in base64."""
     result = await _called(f"{aws.url}/url/ivr")
     assert not result.problems, result.problems
     assert aws.seen[-1][1]["isBase64Encoded"] is True
 
 
-def test_a_function_that_is_called_by_somebody_else(aws: Any) -> None:
+def test_a_function_that_is_called_by_somebody_else(aws: LambdaApi) -> None:
     """Its own 401."""
     for signed in ({}, {"webhook-id": "e", "webhook-timestamp": str(int(time.time())), "webhook-signature": "v1,AAAA"}):
         answer = httpx.post(f"{aws.url}/url/ivr", content=b"{}", headers=signed, trust_env=False)
@@ -172,6 +154,7 @@ def test_the_deployment_names_what_is_there() -> None:
     assert "--function=ivr" in build["steps"][0]["args"]
     assert any(one.startswith("--set-secrets=HOOKROUTER_SECRET=") for one in build["steps"][0]["args"])
     assert "functions.http('ivr'" in (FOLDER / "gcf" / json.loads((FOLDER / "gcf/package.json").read_text())["main"]).read_text()
-    ivr = yaml.load((FOLDER / "lambda/template.yaml").read_text(), _Template)["Resources"]["Ivr"]["Properties"]
-    assert ivr["Environment"]["Variables"] == {"HOOKROUTER_SECRET": "Ref HookrouterSecret"}
-    assert (ivr["FunctionName"], ivr["AutoPublishAlias"]) == ("ivr", "live")
+    for name in LAMBDAS:
+        ivr = yaml.load((FOLDER / name / "template.yaml").read_text(), Template)["Resources"]["Ivr"]["Properties"]
+        assert ivr["Environment"]["Variables"] == {"HOOKROUTER_SECRET": "Ref HookrouterSecret"}
+        assert (ivr["FunctionName"], ivr["AutoPublishAlias"]) == ("ivr", "live")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 from lab import asterisk as lab
+from lab.ua import UA
+from rig.page import Walk
 from rig.process import RouterProcess
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +82,27 @@ async def _calls(router: RouterProcess, wanted: Callable[[list[dict[str, Any]]],
 
 def _gathers(call: dict[str, Any]) -> bool:
     return any(step["actions"][step["index"]]["action"] == "gather" for step in call["programs"] if step["kind"] == "main")
+
+
+async def test_the_walk_of_an_operator(asterisk: lab.Asterisk, router: RouterProcess, tmp_path: Path) -> None:
+    """The secrets as compose.yaml says; then, in place of `docker compose up` (no engine is here), what its services run.
+
+    The phone is the lab's: that of deploy/asterisk/pjsip.conf wants an image's own folders.
+    """
+    assert "`docker compose up --build`" in (ROOT / "README.md").read_text()
+    (line,) = re.findall(r"^#   (export .*)$", (ROOT / "compose.yaml").read_text(), re.MULTILINE)
+    walk = Walk(tmp_path, {})
+    walk.export(line)
+    assert len(walk.environ["PHONE_PASSWORD"]) >= 8
+    router.start(HOOKROUTER_SECRET=SECRET, HOOKROUTER_TOKEN=walk.environ["HOOKROUTER_TOKEN"])
+    await router.ready()
+    async with UA(asterisk.sip_port) as phone:
+        asterisk.cli(f"channel originate PJSIP/far/{phone.address} extension 1000@from-phones")
+        call = await phone.incoming()
+        await call.answer()
+        await call.rtp.until(lambda: len(call.rtp.sound) > 30, 10)
+        await call.hangup()
+    walk.end()
 
 
 async def test_a_call_and_a_restart(asterisk: lab.Asterisk, router: RouterProcess) -> None:

@@ -34,6 +34,7 @@ import urllib.error
 import urllib.request
 import wave
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -126,6 +127,19 @@ class Asterisk:
 
     def start(self, timeout: float = 30.0) -> Asterisk:
         """Returns when the REST interface answers. Raises RuntimeError with the end of the log."""
+        self._spawn()
+        return self.wait(timeout)
+
+    def boot(self) -> Asterisk:
+        """Returns when it runs; its REST interface may be off, or know nobody. Raises RuntimeError with the end of the log."""
+        self._spawn()
+        return self._until(self._booted, 60.0)
+
+    def wait(self, timeout: float = 30.0) -> Asterisk:
+        """Returns when the REST interface answers. Raises RuntimeError with the end of the log."""
+        return self._until(self.answers, timeout)
+
+    def _spawn(self) -> None:
         self.prepare()
         command = ["asterisk", "-C", f"{self.inside}/etc/asterisk.conf", "-f", "-n"]
         root = str(self.root)
@@ -135,11 +149,13 @@ class Asterisk:
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
         output.close()
+
+    def _until(self, there: Callable[[], bool], timeout: float) -> Asterisk:
         until = time.monotonic() + timeout
         while time.monotonic() < until:
-            if self.process.poll() is not None:
+            if self.process is None or self.process.poll() is not None:
                 break
-            if self.answers():
+            if there():
                 return self
             time.sleep(0.05)
         self.kill()

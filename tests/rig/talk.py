@@ -7,7 +7,7 @@ from typing import Any
 
 from lab.asterisk import Asterisk
 from lab.rtp import power
-from lab.ua import Call
+from lab.ua import UA, Call
 
 from rig.pbx import Pbx
 
@@ -21,6 +21,14 @@ async def talk(*pairs: tuple[Call, Call, float]) -> None:
             await asyncio.gather(*(one.rtp.tone(hertz, 0.3) for one, _, hertz in left))
             heard = [_heard(other, mark) for mark, (_, other, _) in zip(marks, left, strict=True)]
             left = [pair for pair, sound in zip(left, heard, strict=True) if not (sound and power(sound, pair[2]) > 0.4)]
+
+
+async def says_something(asterisk: Asterisk, number: str) -> None:
+    """A phone dials the number, and hears something until it is hung up."""
+    async with UA(asterisk.sip_port) as phone:
+        call = await (await phone.invite(number)).answered()
+        await call.ended()
+        assert len(call.rtp.sound) > 30
 
 
 async def both_hear(one: Call, other: Call) -> None:
