@@ -9,6 +9,7 @@ from hookrouter.cli.calls import calls, tail
 from hookrouter.cli.cluster import cluster
 from hookrouter.cli.deliveries import deliveries
 from hookrouter.cli.dev import dev
+from hookrouter.cli.erasing import erase
 from hookrouter.cli.inspect import check, schema
 from hookrouter.cli.listening import listen
 from hookrouter.cli.mcp import mcp
@@ -29,5 +30,5 @@ def main() -> None:
 
 for command in (serve, setup, new, dev, check, demo, simulate, schema, sign, verify):
     main.add_command(command)
-for command in (calls, tail, replay, listen, trigger, deliveries, cluster, mcp):
+for command in (calls, tail, replay, listen, trigger, deliveries, erase, cluster, mcp):
     main.add_command(command)

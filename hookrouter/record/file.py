@@ -344,6 +344,12 @@ class RecordFile:
             over = self._rows(*by_words(query, begun=True))
         return sorted((*live, *over), key=lambda row: row.id, reverse=True)[: query.limit]
 
+    def having(self, word: str) -> list[Row]:
+        """All calls that have this whole word, the newest first."""
+        live = [row for row in self.live() if word in set(self._words(row))]
+        over = self._rows(*by_words(Query(text=word, limit=-1)))
+        return sorted((*live, *over), key=lambda row: row.id, reverse=True)
+
     def _words(self, row: Row) -> Iterable[str]:
         yield from words_in(msgspec.structs.asdict(row))
         yield from self._state(row.id).words
@@ -372,18 +378,31 @@ class RecordFile:
                     "SELECT id FROM calls WHERE outcome = ? ORDER BY id LIMIT ?", (outcome, _TRIMMED_AT_ONCE))]  # fmt: skip
         if not gone:
             return False
+        self._forget_all(gone)
+        self.connection.execute("PRAGMA incremental_vacuum(2000)").fetchall()
+        return True
+
+    def erase(self, ids: Iterable[int]) -> None:
+        """Forgets calls that are over, and leaves nothing of them in free pages, in the index or in the log beside the file."""
+        execute = self.connection.execute
+        execute("PRAGMA secure_delete = ON").fetchall()
+        self._forget_all(ids)
+        execute("INSERT INTO word_index (word_index) VALUES ('optimize')")
+        execute("PRAGMA incremental_vacuum").fetchall()
+        execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _forget_all(self, ids: Iterable[int]) -> None:
+        """All of them or none."""
         execute = self.connection.execute
         execute("BEGIN IMMEDIATE")
         try:
-            for id in gone:
+            for id in ids:
                 self._forget(id)
             execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):
                 execute("ROLLBACK")
             raise
-        execute("PRAGMA incremental_vacuum(2000)").fetchall()
-        return True
 
     def _forget(self, id: int) -> None:
         execute = self.connection.execute

@@ -52,7 +52,7 @@ def open_store(
         return MemoryStore(clock, retention)
     if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
         return SqliteStore(sqlite_path(url), facts, clock, retention)
-    if url.startswith(_POSTGRES):
+    if is_postgres(url):
         return _postgres(url, facts, clock, retention, identity)
     wanted = "sqlite:///path/to/file.db, postgresql://user@host/database or memory: is expected"
     raise ConfigurationError([Fault("HOOKROUTER_STORE", f"{url!r} is not a store: {wanted}")])
@@ -60,7 +60,7 @@ def open_store(
 
 def read_group(url: str) -> dict[str, Any]:
     """See `hookrouter.store.postgres_leases.read_group`. Raises ConfigurationError where one router has it all."""
-    if not url.startswith(_POSTGRES):
+    if not is_postgres(url):
         fault = f"{url} is one router's alone: several share a database, postgresql://user@host/database"
         raise ConfigurationError([Fault("HOOKROUTER_STORE", fault)])
     _postgres(url, Facts(), None, None, NOBODY)
@@ -78,6 +78,11 @@ def _postgres(url: str, facts: Facts, clock: Clock | None, retention: Retention 
     return PostgresStore(url, facts, clock, retention, identity=identity)
 
 
+def is_postgres(url: str) -> bool:
+    """Whether an address is one of PostgreSQL."""
+    return url.startswith(_POSTGRES)
+
+
 def sqlite_path(url: str) -> Path:
     """The file that a `sqlite:///…` address names: absolute, unless it begins with `./` or `../` or is a bare name."""
     raw = unquote(url.removeprefix("sqlite:///"))
@@ -90,6 +95,6 @@ def record_path(url: str) -> Path | None:
 
     A journal in PostgreSQL is nowhere: then it is in systemd's state directory, else where the router was started.
     """
-    if url.startswith(_POSTGRES):
+    if is_postgres(url):
         return Path(os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or ".") / "record.db"
     return sqlite_path(url).with_name("record.db") if url.startswith("sqlite:///") else None

@@ -90,6 +90,15 @@ def test_the_commands_exist() -> None:
     assert "show" in calls.commands
 
 
+def _config(folder: Path) -> Path:
+    path = folder / "routes.toml"
+    path.write_text(
+        f'[asterisk.main]\npassword = "x"\nurl = "http://127.0.0.1:1"\n[server]\nlisten = "127.0.0.1:{free_port()}"\n'
+        '[[routes]]\nurl = "http://127.0.0.1:1/"\n'
+    )
+    return path
+
+
 def _serve(folder: Path, config: Path) -> None:
     """The router in `folder`, until it is up; then it is ended."""
     command = [sys.executable, "-m", "hookrouter", "serve", "-c", config, "--store", f"sqlite:///{folder}/state.db"]
@@ -109,11 +118,7 @@ def test_the_record_is_erased_and_the_router_goes_on(tmp_path: Path) -> None:
     """The commands of the page, with the service's folder in another place."""
     folder = tmp_path / "hookrouter"
     folder.mkdir(mode=0o700)
-    config = tmp_path / "routes.toml"
-    config.write_text(
-        f'[asterisk.main]\npassword = "x"\nurl = "http://127.0.0.1:1"\n[server]\nlisten = "127.0.0.1:{free_port()}"\n'
-        '[[routes]]\nurl = "http://127.0.0.1:1/"\n'
-    )
+    config = _config(tmp_path)
     _serve(folder, config)
     assert (folder / "record.db").exists()
     stop, erase, start = _blocks("privacy.md", "sh")[-1].splitlines()
@@ -123,6 +128,22 @@ def test_the_record_is_erased_and_the_router_goes_on(tmp_path: Path) -> None:
     assert (folder / "state.db").exists()
     _serve(folder, config)
     assert (folder / "record.db").exists()
+
+
+def test_one_person_is_erased(tmp_path: Path) -> None:
+    """The commands of the page, one after another, with the service's folder in another place."""
+    folder = tmp_path / "hookrouter"
+    folder.mkdir(mode=0o700)
+    config = _config(tmp_path)
+    _serve(folder, config)
+    (block,) = [block for block in _blocks("privacy.md", "sh") if "hookrouter erase" in block]
+    stop, *erase, start = block.replace("/var/lib/hookrouter", str(folder)).splitlines()
+    assert (stop, start) == ("systemctl stop hookrouter", "systemctl start hookrouter")
+    environ = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    said = [subprocess.run(["sh", "-c", line], env=environ, check=True, capture_output=True, text=True).stdout for line in erase]
+    assert ["nothing was erased" in one for one in said] == [True, False]
+    assert "erased." in said[1]
+    _serve(folder, config)
 
 
 def test_the_versions_are_those_of_the_project() -> None:
