@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 import click
+from msgspec import structs
 
 from hookrouter.ari.settings import AsteriskSettings, Mode
 from hookrouter.checking import asterisk_files as files
@@ -19,6 +20,7 @@ from hookrouter.checking.findings import Findings
 from hookrouter.checking.folder import check_folder
 from hookrouter.checking.router import address
 from hookrouter.cli.options import FAILED, config_option, load_or_exit, own_command, refuse, say
+from hookrouter.cli.reloading import look, reload
 from hookrouter.config import Config, parse
 from hookrouter.errors import ConfigurationError, Fault
 from hookrouter.setup.plan import Plan, Wanted, plan
@@ -29,7 +31,7 @@ _PASSWORD = re.compile(r"^([ +-]\s*(?:password|secret)\s*=>?\s*).*$", re.I)
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), default=Path("/etc/asterisk"))
+@click.argument("place", metavar="FOLDER|URL", default="/etc/asterisk")
 @config_option
 @click.option("--asterisk", "name", help="With several in routes.toml: which [asterisk.NAME] this folder is.")
 @click.option(
@@ -49,8 +51,14 @@ _PASSWORD = re.compile(r"^([ +-]\s*(?:password|secret)\s*=>?\s*).*$", re.I)
     "--endpoint", default="http://127.0.0.1:8000/", show_default=True, help="Your endpoint, for a new routes.toml."
 )
 @click.option("--write", is_flag=True, help="Writes it. The copy of a file that is changed stays beside it.")
+@click.option(
+    "--reload",
+    "reloads",
+    is_flag=True,
+    help="After --write: `core reload` of this machine's Asterisk, and `check --live`.",
+)
 def setup(
-    folder: Path,
+    place: str,
     path: Path,
     name: str | None,
     mode: Mode | None,
@@ -59,12 +67,24 @@ def setup(
     user: str,
     endpoint: str,
     write: bool,
+    reloads: bool,
 ) -> None:
     """Looks at Asterisk's configuration in FOLDER and shows, file by file, what it lacks for hookrouter.
 
     Lines are only ever added. routes.toml is written, too, where there is none; where there is one, the folder is made to
-    fit it.
+    fit it. A URL in place of the folder is that of Asterisk's HTTP server: what it lacks is what it tells by itself, with
+    the user of routes.toml; nothing is written then.
     """
+    if reloads and not write:
+        raise click.UsageError("--reload goes with --write")
+    if place.startswith(("http://", "https://")):
+        if write:
+            raise click.UsageError("--write wants a FOLDER: Asterisk's files are not written over the network")
+        _ask(place, path, name)
+        return
+    folder = Path(place)
+    if not folder.is_dir():
+        raise click.UsageError(f"FOLDER {place}: there is no such folder; a URL begins with http:// or https://")
     try:
         _need_asterisk(folder)
         style = style_of(folder)
@@ -83,6 +103,24 @@ def setup(
         refuse(ConfigurationError([Fault(str(error.filename or folder), f"cannot be read: {error.strerror}")]))
     _last_words(folder, path, style, wanted, found, written=write, new=bool(text))
     if found.obstacles:
+        sys.exit(FAILED)
+    if reloads:
+        say("")
+        reload(settings)
+        if not look(config, settings, folder):
+            sys.exit(FAILED)
+
+
+def _ask(url: str, path: Path, name: str | None) -> None:
+    """What the Asterisk at `url` tells: only asked, with the user of routes.toml."""
+    config = load_or_exit(path)
+    try:
+        settings = _which(config, name, None, path)
+    except ConfigurationError as error:
+        refuse(error)
+    if not look(config, structs.replace(settings, url=url.rstrip("/")), None):
+        command = f"{own_command()} setup /etc/asterisk -c {path.name}"
+        say(f"On its machine, `{command}` shows what its files lack, and adds it with --write.")
         sys.exit(FAILED)
 
 

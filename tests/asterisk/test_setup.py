@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from asterisk.conftest import need_asterisk
 from click.testing import CliRunner
+from examples.serving import start
 from lab.asterisk import Asterisk, free_port
 from lab.layouts import laid_out
 from rig.endpoint import Endpoint
+from rig.page import ROOT, Walk, blocks
 from rig.talk import says_something
 
 from hookrouter.checking.live import check_live
@@ -119,3 +123,42 @@ def test_the_reload_that_is_printed_is_enough(tmp_path: Path) -> None:
         assert "to-hookrouter" in found.cli("dialplan show 77@in")
     finally:
         found.stop()
+
+
+def test_it_reloads_and_checks_by_itself(tmp_path: Path, endpoint_of_a_program: str) -> None:
+    """The new user is let in, and nothing is wrong; a URL in place of the folder tells the same, and what is wrong."""
+    need_asterisk()
+    found = laid_out("debian")
+    walk = Walk(tmp_path, {}, found)
+    try:
+        found.boot()
+        command = f"hookrouter setup {found.etc} --write --reload --endpoint {endpoint_of_a_program}"
+        said = walk.run(command)
+        assert "✓ asterisk -rx" in said
+        assert "Nothing wrong was found." in said
+        asked = walk.run(f"hookrouter setup {found.url}/")
+        assert "Nothing wrong was found." in asked
+        before = {path.name: path.read_bytes() for path in found.etc.iterdir()}
+        routes = walk.home / "routes.toml"
+        routes.write_text(re.sub('^password = .*$', 'password = "another"', routes.read_text(), flags=re.MULTILINE))
+        wrong = walk.run(f"hookrouter setup {found.url} || test $? = 1")
+        assert "1 thing wrong." in wrong
+        assert "ari.conf" in wrong
+        assert "setup /etc/asterisk" in wrong
+        assert {path.name: path.read_bytes() for path in found.etc.iterdir()} == before
+    finally:
+        walk.end()
+        found.stop()
+
+
+@pytest.fixture
+def endpoint_of_a_program(tmp_path: Path) -> Iterator[str]:
+    """README's, in Python."""
+    (source,) = blocks((ROOT / "README.md").read_text(), "python")
+    folder = tmp_path / "endpoint"
+    folder.mkdir()
+    (folder / "hello.py").write_text(source)
+    port = free_port()
+    served = start("python", [sys.executable, "-m", "uvicorn", "hello:app", "--port", str(port)], port, folder, {})
+    yield served.wait().url
+    served.stop()

@@ -191,3 +191,39 @@ def test_a_password_that_everybody_can_read_is_told(folder: Path) -> None:
     result = ran(folder, "--write")
     assert f"{folder / 'ari.conf'}: everybody on this machine can read its passwords: chmod o-r" in result.output
     assert stat.S_IMODE((folder / "ari.conf").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("", "there is no command asterisk on the PATH: run"),
+        ("#!/bin/sh\necho Unable to connect >&2\nexit 1\n", "failed: Unable to connect"),
+    ],
+)
+def test_a_reload_that_cannot_be(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str) -> None:
+    """The files are written, and what was not done is said: status 1."""
+    tools = folder.parent / "bin"
+    tools.mkdir()
+    if script:
+        (tools / "asterisk").write_text(script)
+        (tools / "asterisk").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools))
+    result = ran(folder, "--write", "--reload")
+    assert result.exit_code == 1
+    assert said in result.output
+    assert "to-hookrouter" in (folder / "extensions.conf").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--reload"], "--reload goes with --write"),
+        (["http://127.0.0.1:8088", "--write"], "--write wants a FOLDER"),
+        (["/no/such/folder"], "there is no such folder"),
+    ],
+)
+def test_what_does_not_go_together(arguments: list[str], said: str) -> None:
+    """Wrong usage, with the remedy."""
+    result = CliRunner().invoke(main, ["setup", *arguments])
+    assert result.exit_code == 2
+    assert said in result.output
