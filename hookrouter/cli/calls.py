@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hookrouter.cli.asking import Calls, client_of, give_up, refusal_of, store_again, store_option
-from hookrouter.cli.options import config_again, config_option, load_or_exit
+from hookrouter.cli.options import config_again, config_option, load_or_exit, say
 from hookrouter.cli.recorded import drawn
 from hookrouter.cli.trying import STYLES
 from hookrouter.facts import Fact
@@ -140,6 +140,8 @@ def _about(call: dict[str, Any]) -> str:
 
 _KINDS = {kind.__name__: kind for kind in NAMES}
 _STEPS = frozenset({"AriRequested", "ActionStarted", "EventReceived"})
+_AGAIN = 0.5  # seconds between two looks for a router that is away
+_EVENTS_TIMEOUT = httpx.Timeout(None, connect=5.0)  # there may be nothing to tell for a day
 _BAD = ("failed", "unanswered", "dead", "dropped")
 
 
@@ -151,18 +153,33 @@ _BAD = ("failed", "unanswered", "dead", "dropped")
 @click.option("-v", "--verbose", is_flag=True, help="Also events and requests to Asterisk.")
 @click.option("--json", "as_json", is_flag=True, help="Each as a line of JSON.")
 def tail(path: Path, **options: Any) -> None:
-    """What happens, as it happens: a line each, until Ctrl-C."""
+    """What happens, as it happens: a line each, until Ctrl-C. Where the router is restarted, it goes on when that is back."""
     client, console = client_of(load_or_exit(path)), Console(highlight=False, soft_wrap=True)
+    connected = away = False
     try:
-        with client.stream("GET", "/v1/events", timeout=None) as response:
-            if response.status_code != 200:
-                give_up(refusal_of(response.read(), response.status_code))
-            for line in response.iter_lines():
-                if line.startswith("data: {"):
-                    _follow(console, json.loads(line.removeprefix("data: ")), options)
-        give_up(f"the router at {client.base_url} has closed the connection")
-    except httpx.TransportError as error:
-        give_up(f"the router at {client.base_url} does not answer ({error}): is `hookrouter serve` running?")
+        while True:
+            try:
+                with client.stream("GET", "/v1/events", timeout=_EVENTS_TIMEOUT) as response:
+                    if response.status_code != 200:
+                        give_up(refusal_of(response.read(), response.status_code))
+                    if away:
+                        say(f"the router at {client.base_url} is back", err=True)
+                    connected, away = True, False
+                    for line in response.iter_lines():
+                        if line.startswith("data: {"):
+                            _follow(console, json.loads(line.removeprefix("data: ")), options)
+            except httpx.TransportError as error:
+                if not connected:
+                    give_up(
+                        f"the router at {client.base_url} does not answer ({error}): is `hookrouter serve` running?"
+                    )
+            if not away:
+                say(
+                    f"the router at {client.base_url} has closed the connection: waiting for it; Ctrl-C ends this",
+                    err=True,
+                )
+            away = True
+            time.sleep(_AGAIN)
     except KeyboardInterrupt:
         pass
 

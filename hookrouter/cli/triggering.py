@@ -7,13 +7,14 @@ import json
 import sys
 import time
 from difflib import get_close_matches
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 import click
 
 from hookrouter.actions.decode import decode_answer
-from hookrouter.cli.options import FAILED, keys_of, say
+from hookrouter.cli.options import FAILED, config_option, keys_of, load_or_exit, say
 from hookrouter.clock import SystemClock
 from hookrouter.delivery.envelope import Message
 from hookrouter.delivery.outcome import NO_BODY, Attempt
@@ -30,28 +31,53 @@ _TIMEOUT = 15.0
 @click.command()
 @click.argument("type")
 @click.option("--to", "url", metavar="URL", help="The endpoint that gets it.")
-@click.option("--secret", envvar="HOOKROUTER_SECRET", default="", help="Signs it.")
+@click.option(
+    "--route", help="A route of routes.toml in place of --to: with its URL, secret, headers, auth and timeout."
+)
+@config_option
+@click.option("--secret", envvar="HOOKROUTER_SECRET", default="", help="Signs it, to the endpoint of --to.")
 @click.option(
     "--set", "changes", multiple=True, metavar="PATH=VALUE",
     help="Something of the event's data, such as digit=5 or channel.caller.number=+4930123456. May be repeated.",
 )  # fmt: skip
 @click.option("--state", default="{}", metavar="JSON", help="The call's state.")
 @click.option("--print", "only", is_flag=True, help="Prints the body, and sends nothing: --to is not needed.")
-def trigger(type: str, url: str | None, secret: str, changes: tuple[str, ...], state: str, only: bool) -> None:
+def trigger(
+    type: str,
+    url: str | None,
+    route: str | None,
+    path: Path,
+    secret: str,
+    changes: tuple[str, ...],
+    state: str,
+    only: bool,
+) -> None:
     """Sends a sample of an event of TYPE (StasisStart, DigitsCollected, …), and says whether the answer would be taken."""
     if type not in (known := known_types()):
         near = get_close_matches(type, known, 1)
         raise click.UsageError(f"there is no event type `{type}`{f'; did you mean `{near[0]}`?' if near else ''}")
-    if url is None and not only:
-        raise click.UsageError("give --to URL, the endpoint that gets it, or --print")
+    if url is not None and route is not None:
+        raise click.UsageError("--to or --route: one endpoint gets it")
+    if url is None and route is None and not only:
+        raise click.UsageError("give --to URL or --route NAME, the endpoint that gets it, or --print")
     body = _body(type, changes, state)
-    if only or url is None:
+    if only:
         click.echo(json.dumps(body, indent=2, ensure_ascii=False))
         return
+    endpoint = Endpoint(url, keys_of(secret), timeout=_TIMEOUT) if url is not None else _of_route(path, route or "")
     message = Message(body["id"], type, json.dumps(body, ensure_ascii=False).encode(), "control", _call_of(body))
-    attempt = asyncio.run(_send(Endpoint(url, keys_of(secret), timeout=_TIMEOUT), message))
+    attempt = asyncio.run(_send(endpoint, message))
     if not _told(type, attempt):
         sys.exit(FAILED)
+
+
+def _of_route(path: Path, name: str) -> Endpoint:
+    config = load_or_exit(path)
+    found = config.routes.by_name(name)
+    if found is None:
+        names = ", ".join(route.name for route in config.routes.routes)
+        raise click.UsageError(f"--route: {path} has no route `{name}`: it has {names}")
+    return found.endpoint
 
 
 def _body(type: str, changes: tuple[str, ...], state: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import base64
 import hmac
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -150,13 +151,33 @@ async def test_a_recorded_call_is_replayed(place: Place) -> None:
 
 
 async def test_what_happens_is_followed(place: Place) -> None:
-    """A line a step, of one route; deliveries have headings; where the router ends, or is not there, it is said."""
+    """A line a step, of one route; deliveries have headings; over a restart it goes on; where no router is, that is said."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "hookrouter", "tail", "-c", str(place.router.config), "--route", "ivr",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     assert process.stdout is not None
+    assert process.stderr is not None
+    await _told(place, process.stdout)
+    status, said = await run(place.router, "deliveries", "list")
+    assert (status, said.split()[:3]) == (0, ["made", "status", "tries"])
+    assert place.router.terminate() == 0
+    async with asyncio.timeout(20):
+        assert b"has closed the connection: waiting for it" in await process.stderr.readline()
+        status, said = await run(place.router, "tail")
+        assert (status, "is `hookrouter serve` running?" in said) == (1, True)
+        place.router.start()
+        await place.router.ready()
+        assert b"is back" in await process.stderr.readline()
+    await _told(place, process.stdout)
+    process.send_signal(signal.SIGINT)
+    await process.communicate()
+    assert process.returncode == 0
+
+
+async def _told(place: Place, lines: asyncio.StreamReader) -> None:
+    """Calls are made until one is told."""
     body = json.dumps({"to": "Local/wait@callers", "route": "ivr"}).encode()
     async with asyncio.timeout(20), aiohttp.ClientSession() as session:
         line = b""
@@ -166,25 +187,20 @@ async def test_what_happens_is_followed(place: Place) -> None:
             try:
                 async with asyncio.timeout(1.0):
                     while b"call.started" not in line:
-                        line = await process.stdout.readline()
+                        line = await lines.readline()
             except TimeoutError:
                 continue
-    status, said = await run(place.router, "deliveries", "list")
-    assert (status, said.split()[:3]) == (0, ["made", "status", "tries"])
-    assert place.router.terminate() == 0
-    _, ended = await process.communicate()
-    assert (process.returncode, "has closed the connection" in ended.decode()) == (1, True)
-    status, said = await run(place.router, "tail")
-    assert (status, "is `hookrouter serve` running?" in said) == (1, True)
 
 
 async def test_a_sample_is_sent(endpoint: Endpoint, tmp_path: Path) -> None:
     """Signed; what comes back is said, and whether it would be taken."""
-    router = RouterProcess(tmp_path, "http://127.0.0.1:9", "app", route(endpoint.url))
+    routes = route(endpoint.url, more=f'secret = "{SECRET}"\nheaders = {{ x-own = "1" }}\n')
+    router = RouterProcess(tmp_path, "http://127.0.0.1:9", "app", routes)
+    to = ["--to", endpoint.url, "--secret", SECRET]
 
     async def trigger(*words: str) -> tuple[int, str]:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "hookrouter", "trigger", *words, "--to", endpoint.url, "--secret", SECRET,
+            sys.executable, "-m", "hookrouter", "trigger", *words, *to,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=router.folder,
         )  # fmt: skip
         said, _ = await process.communicate()
@@ -199,6 +215,18 @@ async def test_a_sample_is_sent(endpoint: Endpoint, tmp_path: Path) -> None:
     signed = f"{sent.headers['webhook-id']}.{sent.headers['webhook-timestamp']}.".encode() + sent.raw
     wanted = base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
     assert sent.headers["webhook-signature"] == f"v1,{wanted}"
+    to = ["--route", "ivr", "-c", str(router.config)]
+    status, said = await trigger("DigitsCollected")
+    assert (status, "It would be taken: hangup." in said) == (0, True), said
+    sent = endpoint.received[-1]
+    assert sent.headers["x-own"] == "1"
+    assert sent.headers["webhook-signature"]
+    status, said = await trigger("DigitsCollected", "--to", endpoint.url)
+    assert (status, "--to or --route" in said) == (2, True), said
+    to[1] = "none"
+    status, said = await trigger("DigitsCollected")
+    assert (status, "has no route `none`: it has ivr" in said) == (2, True), said
+    to[1] = "ivr"
     endpoint.answers["DigitsCollected"] = lambda d: [{"action": "hangpu"}]
     status, said = await trigger("DigitsCollected")
     assert (status, "unknown action `hangpu`; did you mean `hangup`?" in said) == (1, True), said
