@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
+from collections.abc import Iterator
 
 import click
 
@@ -14,6 +16,7 @@ from hookrouter.errors import ConfigurationError, StoreError
 from hookrouter.record.file import RecordFile, Row
 from hookrouter.store import open_store, record_path
 from hookrouter.store.erasing import Kept, kept_of
+from hookrouter.store.file import FileLock
 
 _LEAST = 3  # characters: fewer would fit every call
 _WORD = re.compile(rf"[^\W_]{{{_LEAST},64}}")
@@ -36,9 +39,12 @@ def erase(number: str, store: str, write: bool) -> None:
         )
     try:
         open_store(store)  # an address that names none is refused
-        rows = _record(store, word, write)
-        over = [row for row in rows if row.outcome != "live"]
-        kept = kept_of(store, word, {row.call_id for row in over}, erase=write)
+        with _record(store) as file:
+            rows = file.having(word) if file is not None else []
+            over = [row for row in rows if row.outcome != "live"]
+            kept = kept_of(store, word, {row.call_id for row in over}, erase=write)
+            if write and file is not None:  # last: by it the journal's part is found
+                file.erase([row.id for row in over])
     except ConfigurationError as error:
         refuse(error)
     except (StoreError, OSError, sqlite3.Error) as error:
@@ -46,17 +52,19 @@ def erase(number: str, store: str, write: bool) -> None:
     _tell(number, over, len(rows) - len(over), kept, written=write)
 
 
-def _record(store: str, word: str, write: bool) -> list[Row]:
-    """The calls, the newest first; `write`: those that are over are taken out."""
+@contextlib.contextmanager
+def _record(store: str) -> Iterator[RecordFile | None]:
+    """The record beside the journal, if there is one. Raises StoreError while a router has it."""
     path = record_path(store)
     if path is None or not path.exists():
-        return []
+        yield None
+        return
+    lock = FileLock(path, "stop it, and start it again afterwards", "this record")
+    lock.acquire()
+    lock.release()
     file = RecordFile(path)
     try:
-        rows = file.having(word)
-        if write:
-            file.erase([row.id for row in rows if row.outcome != "live"])
-        return rows
+        yield file
     finally:
         file.close()
 

@@ -17,6 +17,7 @@ from hookrouter.facts import Exchanged, Facts
 from hookrouter.record.file import Batch, Ending, RecordFile
 from hookrouter.record.finding import NewRow
 from hookrouter.store import open_store
+from hookrouter.store.file import FileLock
 from hookrouter.store.opening import record_path
 
 NUMBER, OTHER = "4930123456", "49301234567"  # the second only begins so
@@ -125,17 +126,24 @@ async def test_nothing_of_it_is_left_in_the_files(tmp_path: Path, add: Callable[
     connection.close()
 
 
-async def test_a_router_that_runs_keeps_its_files(tmp_path: Path) -> None:
-    """Status 1, and the remedy."""
-    store = open_store(f"sqlite:///{tmp_path}/state.db", Facts())
-    await store.start()
-    try:
-        done = CliRunner().invoke(main, ["erase", NUMBER, "--store", f"sqlite:///{tmp_path}/state.db", "--write"])
-    finally:
-        await store.close()
+@pytest.mark.parametrize("name", ["state.db", "record.db"])
+async def test_a_router_that_runs_keeps_its_files(name: str, tmp_path: Path) -> None:
+    """Status 1, and the remedy; of the other file nothing is gone either."""
+    url = f"sqlite:///{tmp_path}/state.db"
+    _recorded(tmp_path / "record.db")
+    store = open_store(url, Facts())
+    await store.start()  # so that both are there
+    await store.close()
+    lock = FileLock(tmp_path / name)
+    lock.acquire()
+    done = CliRunner().invoke(main, ["erase", NUMBER, "--store", url, "--write"])
+    lock.release()
     assert done.exit_code == 1
     assert "another hookrouter" in done.output
     assert "stop it" in done.output
+    file = RecordFile(tmp_path / "record.db")
+    assert len(file.having(NUMBER)) == 3
+    file.close()
 
 
 @pytest.mark.parametrize("number", ["12", "+49 30 1", "", "a,b"])
