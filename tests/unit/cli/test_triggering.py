@@ -68,7 +68,7 @@ def test_wrong_usage(words: tuple[str, ...], said: str) -> None:
 def test_it_goes_nowhere_by_itself() -> None:
     """Who is to get it is asked for."""
     found = run("StasisStart", to=())
-    assert (found.exit_code, "give --to URL, the endpoint that gets it, or --print" in found.output) == (2, True)
+    assert (found.exit_code, "give --to URL or --route NAME, the endpoint that gets it, or --print" in found.output) == (2, True)
 
 
 def test_nobody_is_there() -> None:
