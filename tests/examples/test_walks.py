@@ -16,10 +16,9 @@ import pytest
 from asterisk.conftest import need_asterisk
 from examples.lambdas import deployed
 from examples.serving import EXAMPLES, missing
-from lab.asterisk import Asterisk
+from lab.asterisk import Asterisk, free_port
 from lab.layouts import laid_out
 from rig.page import ROOT, Walk, blocks, commands, section
-from rig.process import free_port
 from rig.talk import says_something
 
 FIRST = "Five minutes to a call that you hear"
