@@ -22,6 +22,10 @@ from hookrouter.facts import EntryLost, EntryTaken, Facts, Warned
 
 Own = Callable[[str, int], Awaitable[None]]
 
+_FORGOTTEN = (
+    "the database has forgotten the last {:.1f} s of what it had confirmed: a standby that lagged was promoted, or an older state "
+    "restored. What calls did in that time may happen again, and what was to be told to notify routes may be lost"
+)
 _ASKED = 0.3  # seconds for a connection that is refused, or is not
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -156,6 +160,8 @@ class Keeper:
         else:
             if due:
                 self._renewed_at = sent_at
+            if (seconds := self.terms.forgotten(seen)) > 0.0:
+                self._facts.emit(Warned("cluster", _FORGOTTEN.format(seconds)))
             self._drop(self.terms.answered(seen, sent_at, held if due else ()))
             self._said(None)
             await self._probe()

@@ -39,7 +39,8 @@ HOUSE = "~house"
 
 class Lease(msgspec.Struct, frozen=True):
     """A lease as the database has it. `router`: the word of its holder's start; `left`: seconds until it is over, by the
-    database's clock; `gone`: its holder's session has ended; `offered`: its holder does not reach the Asterisk.
+    database's clock; `gone`: its holder's session has ended; `offered`: its holder does not reach the Asterisk; `until`:
+    when it is over, in seconds since the epoch, by that clock.
     """
 
     entry: str
@@ -51,6 +52,7 @@ class Lease(msgspec.Struct, frozen=True):
     released: bool = False
     gone: bool = False
     offered: bool = False
+    until: float = 0.0
 
     @property
     def over(self) -> bool:
@@ -211,6 +213,13 @@ class Terms:
                 self._held[entry] = Term(term.epoch, max(term.trusted_until, sent_at + LEASE - MARGIN))
                 self._doubted.discard(entry)
         return self.lose(lost)
+
+    def forgotten(self, seen: Seen) -> float:
+        """Seconds of what the database had said before that it does not know any more: a standby that lagged has been
+        promoted, or an older state restored. Leases are only ever lengthened.
+        """
+        known = {lease.entry: lease.until for lease in self.seen.leases}
+        return max((known.get(lease.entry, lease.until) - lease.until for lease in seen.leases), default=0.0)
 
     def silent(self, sent_at: float) -> None:
         """The database did not answer what was asked at `sent_at`."""

@@ -63,7 +63,8 @@ WHERE status = 'dead' AND {terms} RETURNING lane;
 -- name: leases
 SELECT l.entry, l.epoch, l.router, coalesce(r.name, ''), coalesce(r.address, ''),
     greatest(-1e9, extract(epoch FROM l.expires_at - clock_timestamp())::float8), l.released,
-    coalesce(NOT hookrouter.lives_v1(r.backend, r.begun), true), hookrouter.offered_v1(l.epoch, l.offers)
+    coalesce(NOT hookrouter.lives_v1(r.backend, r.begun), true), hookrouter.offered_v1(l.epoch, l.offers),
+    extract(epoch FROM l.expires_at)::float8
 FROM hookrouter.leases AS l LEFT JOIN hookrouter.routers AS r ON r.word = l.router WHERE l.epoch > 0;
 
 -- name: owners

@@ -37,9 +37,11 @@ def program(name: str) -> str:
 
 
 class Cluster:
-    """One server with its files; `name` is its superuser, who needs no password."""
+    """One server with its files; its superuser, `tester`, needs no password. `of`: the port of the server whose standby it is,
+    asynchronous, until it is promoted.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, of: int = 0) -> None:
         self.place = Path(tempfile.mkdtemp(prefix="hookrouter-postgres-"))
         self.port = free_port()
         self.url = f"postgresql://tester@127.0.0.1:{self.port}/postgres"
@@ -48,6 +50,10 @@ class Cluster:
             shutil.chown(self.place, self._user)
         self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
+        if of:
+            there = ("-h", "127.0.0.1", "-p", str(of), "-U", "tester")
+            self._run(program("pg_basebackup"), "-D", str(self.data), *there, "-R", "-X", "stream", "-c", "fast")
+            return
         self._run(program("initdb"), "-D", str(self.data), "-U", "tester", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
 
     @property
@@ -74,6 +80,10 @@ class Cluster:
                 assert self._process.poll() is None, log.read_text()
                 assert time.monotonic() < until, log.read_text()
                 time.sleep(0.02)
+
+    def promote(self) -> None:
+        """It is nobody's standby any more, and takes writes when this returns."""
+        assert self.execute("SELECT pg_promote()") == [(True,)]
 
     def send(self, number: int) -> None:
         assert self._process is not None
@@ -131,9 +141,9 @@ def _user() -> str | None:
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[Cluster]:
-    """A server that runs, and goes afterwards with all its files."""
-    made = Cluster()
+def cluster(of: int = 0) -> Iterator[Cluster]:
+    """A server that runs, and goes afterwards with all its files; see `Cluster`."""
+    made = Cluster(of)
     try:
         made.start()
         yield made

@@ -127,16 +127,18 @@ class Group:
     """`async with Group(...)`: a database, `len(entries)` Asterisks and `count` routers, the first of which owns them.
 
     `fence`: each Asterisk keeps users in memory, and so refuses a former owner. `cables`: each router's way to the database
-    can be cut. `doors`: the ways between the routers can. `more`: of routes.toml. `mode`: of all routers.
+    can be cut. `doors`: the ways between the routers can. `followed`: the database has an asynchronous standby,
+    behind a cable. `more`: of routes.toml. `mode`: of all routers.
     """
 
     def __init__(
         self, app: str, endpoint: Endpoint, folder: Path, count: int = 2, events: str = EVENTS, fence: bool = True,
         cables: bool = False, doors: bool = False, entries: Sequence[str] = ("main",), more: str = "", mode: str = "connect",
+        followed: bool = False,
     ) -> None:  # fmt: skip
         self.app, self.endpoint, self.folder, self.count, self.events = app, endpoint, folder, count, events
         self.cables, self.doors, self.entries, self.more = cables, doors, entries, more
-        self.mode = mode
+        self.mode, self.followed = mode, followed
         self.sorcery = inviting(fence=fence) if mode == "invite" else "[res_pjsip]\n" + SORCERY * fence
 
     async def __aenter__(self) -> Group:
@@ -144,6 +146,11 @@ class Group:
         async with self._stack:
             self.database: Cluster = self._stack.enter_context(cluster())
             self.store = self.database.database()
+            if self.followed:
+                self.line = await self._stack.enter_async_context(Cable(self.database.port))
+                self.standby = await asyncio.to_thread(self._stack.enter_context, cluster(self.line.port))
+                here = f"127.0.0.1:{self.database.port}"
+                self.store = self.store.replace(here, f"{here},127.0.0.1:{self.standby.port}")
             files = {"sorcery.conf": self.sorcery}
             self.asterisks = {entry: self._stack.enter_context(Asterisk(files=files)) for entry in self.entries}
             self.asterisk = self.asterisks["main"]

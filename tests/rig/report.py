@@ -37,6 +37,7 @@ FAULTS = {
     23: "the owner stands still, its clock tells nothing of it, another takes over, the owner goes on",
     24: "`kill -9` of one of two Asterisks",
     25: "the database of several routers goes and comes back",
+    26: "the database dies, and an asynchronous standby that lags takes its place",
     27: "the owner is cut off from the database, another router is not",
     28: "the owner is cut off from its Asterisk, another router is not",
     29: "the routers are cut off from each other",

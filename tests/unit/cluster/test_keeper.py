@@ -272,3 +272,14 @@ async def test_a_rest_ends_when_an_asterisk_falls_silent() -> None:
     hall.away = AWAY
     async with asyncio.timeout(5):
         await hall.keeper._rest(60.0)
+
+
+async def test_that_the_database_has_gone_back_in_time_is_told_once() -> None:
+    """With how much of it is gone."""
+    hall = Hall(Database(Lease("main", 7, "other", "other", "", LEASE, until=103.5)))
+    await hall.round()
+    hall.database.leases["main"] = Lease("main", 7, "other", "other", "", LEASE, until=101.0)
+    await hall.round()
+    await hall.round()
+    (warned,) = [fact for fact in hall.facts if isinstance(fact, Warned)]
+    assert "the last 2.5 s" in warned.message

@@ -210,6 +210,17 @@ def test_what_others_offer_is_taken_by_who_reaches_it_for_a_while() -> None:
     assert terms.better(99.0 + STEADY) == []
 
 
+def test_what_the_database_has_forgotten() -> None:
+    """A lease that is over earlier than was said before; not one that was only given back, nor one that is new."""
+    terms = Terms("me", ["main"])
+    assert terms.forgotten(Seen([lease(until=50.0)])) == 0.0
+    terms.answered(Seen([lease(until=50.0)]), 0.0)
+    assert terms.forgotten(Seen([lease(until=51.0)])) < 0.0
+    assert terms.forgotten(Seen([lease(until=50.0), Lease("x", 1, "", "", "", 1.0, until=3.0)])) == 0.0
+    assert terms.forgotten(Seen([lease(until=50.0, released=True)])) == 0.0
+    assert terms.forgotten(Seen([lease("other", 6, until=47.5)])) == 2.5
+
+
 def test_how_many_own_an_asterisk() -> None:
     """Who owns what belongs to none, or owned one, does not count; nor does a router twice."""
     terms = Terms("me", ["main"])
