@@ -49,7 +49,7 @@ _FREE_DELAY = 0.05
 _RECONNECT_DELAY = 1.5
 _REFUSED_DELAY = 15.0
 _OFTEN = 1.0  # seconds between two pings, where another router could take over if the socket is silent
-_WAITED = 0.05
+_WAITED = 0.05  # seconds: who has waited longer until it might try, tries from then on
 _ALWAYS = frozenset({"RESTResponse", "ApplicationReplaced", "ApplicationRegistered", "ApplicationUnregistered"})
 _WHO = Request("asterisk.getInfo", {"only": ["status", "system"]})
 

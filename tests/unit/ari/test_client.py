@@ -56,6 +56,7 @@ class Socket:
         self.requests: list[RestRequest] = []
         self.closed = False
         self.half_open = False
+        self.quiet = 0.0
         self.boots_after = 0  # requests that are refused until then
         self.gone = asyncio.Event()
         self._queue: asyncio.Queue[bytes | Exception] = asyncio.Queue()
@@ -609,4 +610,54 @@ async def test_who_is_replaced_does_not_connect_again(monkeypatch: pytest.Monkey
     await asyncio.wait_for(world.client._task, 5)
     assert world.client.state == "replaced"
     assert len(asterisk.seen) == 1
+    await world.client.stop()
+
+
+async def test_how_long_its_asterisk_has_been_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since it tried to connect, or as long as the socket says that nothing comes; where others stand by it pings more often."""
+    socket = Socket()
+    asterisk, world = Asterisk(OSError("x"), OSError("x"), socket), World(CONNECT, fine)
+
+    async def permitted(*, or_offered: bool = False) -> bool:
+        return True
+
+    world.client._permitted = permitted
+    monkeypatch.setattr(client_module, "connect", asterisk)
+    away: list[float] = []
+    sleep = world.time.sleep
+
+    async def asleep(delay: float) -> None:
+        await sleep(delay)
+        away.append(world.client.away)
+
+    monkeypatch.setattr(world.time, "sleep", asleep)
+    await world.client.start()
+    await world.until(lambda: world.client.ready)
+    assert away == [sum(world.time.slept[: number + 1]) for number in range(len(away))]
+    assert len(away) == 2
+    assert world.client.away == 0.0
+    socket.quiet = 2.0
+    assert world.client.away == 2.0
+    assert asterisk.pings == [1.0] * 3
+    await world.client.stop()
+
+
+async def test_the_time_in_which_it_might_not_try_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waited for the database has not looked for its Asterisk yet."""
+    asterisk, world = Asterisk(OSError("x"), Socket()), World(CONNECT, fine)
+    away: list[float] = []
+
+    async def permitted(*, or_offered: bool = False) -> bool:
+        world.time.time += 0.0 if or_offered else 60.0
+        return True
+
+    async def on_connected(connected: Connected) -> None:
+        away.append(world.client.away)
+
+    world.client._permitted, world.client._on_connected = permitted, on_connected
+    monkeypatch.setattr(client_module, "connect", asterisk)
+    await world.client.start()
+    await world.until(lambda: world.client.ready)
+    assert away == [0.0]
+    assert set(asterisk.pings) == {1.0}
     await world.client.stop()
