@@ -136,7 +136,6 @@ async def test_any_router_does_for_any_call_what_its_owner_does(
     count, steps, asked = (50, 6, 1000) if full else (6, 3, 30)
     rng = random.Random(f"{seed}/any")
     endpoint.answers["StasisStart"] = [[ANSWER, _LONG]]
-    endpoint.answers["PlayCompleted"] = [[_LONG]]
     async with Group(app, endpoint, tmp_path, count=3, events=EVENTS) as group, aiohttp.ClientSession() as session:
         owner = await group.owner()
         others = [member for member in group.members if member is not owner]
