@@ -172,7 +172,8 @@ async def test_what_happens_is_followed(place: Place) -> None:
         assert b"is back" in await process.stderr.readline()
     await _told(place, process.stdout)
     process.send_signal(signal.SIGINT)
-    await process.communicate()
+    async with asyncio.timeout(10):
+        await process.communicate()
     assert process.returncode == 0
 
 
