@@ -52,10 +52,8 @@ async def test_kill_9_of_the_owner(
     skipped = calls = outside = 0
     async with Group(app, endpoint, tmp_path, mode=mode) as group:
         for run in range(runs):
-            rng = random.Random(f"{seed}/{run}")
-            load = Load(group.pbx, app, endpoint, rng)
-            starting = asyncio.create_task(load.start(count))
-            await asyncio.sleep(rng.uniform(0.3, 1.5))
+            load = Load(group.pbx, app, endpoint, random.Random(f"{seed}/{run}"))
+            starting = await load.begin(count)
             owner, epoch = await group.owner(), group.epoch()
             other = group.other(owner)
             owner.router.kill()
@@ -88,10 +86,8 @@ async def test_an_owner_that_stands_still_does_nothing_when_it_wakes_up(
     calls = 0
     async with Group(app, endpoint, tmp_path, fence=False, mode=mode) as group:
         for run in range(runs):
-            rng = random.Random(f"{seed}/stop/{run}")
-            load = Load(group.pbx, app, endpoint, rng)
-            starting = asyncio.create_task(load.start(count))
-            await asyncio.sleep(rng.uniform(0.3, 1.5))
+            load = Load(group.pbx, app, endpoint, random.Random(f"{seed}/stop/{run}"))
+            starting = await load.begin(count)
             owner, epoch = await group.owner(), group.epoch()
             other, lost = group.other(owner), owner.logged("entry.lost")
             owner.stop()

@@ -82,9 +82,8 @@ async def test_the_owner_does_not_reach_its_asterisk_and_another_router_does(
     async with Group(app, endpoint, tmp_path) as group:
         for run in range(runs):
             await group.acquainted()
-            load = Load(group.pbx, app, endpoint, rng := random.Random(f"{seed}/{how}/{run}"))
-            starting = asyncio.create_task(load.start(count))
-            await asyncio.sleep(rng.uniform(0.3, 1.5))
+            load = Load(group.pbx, app, endpoint, random.Random(f"{seed}/{how}/{run}"))
+            starting = await load.begin(count)
             owner, epoch = await group.owner(), group.epoch()
             other = group.other(owner)
             cut = time.monotonic()

@@ -43,9 +43,8 @@ async def test_the_database_goes_and_comes_back(
     async with Group(app, endpoint, tmp_path) as group:
         for run in range(runs):
             await group.acquainted()
-            load = Load(group.pbx, app, endpoint, rng := random.Random(f"{seed}/{how}/{run}"))
-            starting = asyncio.create_task(load.start(count))
-            await asyncio.sleep(rng.uniform(0.3, 1.5))
+            load = Load(group.pbx, app, endpoint, random.Random(f"{seed}/{how}/{run}"))
+            starting = await load.begin(count)
             await _away(group, how, seconds)
             back = time.monotonic()
             await starting
@@ -72,9 +71,8 @@ async def test_the_owner_loses_the_database_and_the_other_one_has_it(
     async with Group(app, endpoint, tmp_path, cables=True) as group:
         for run in range(runs):
             await group.acquainted()
-            load = Load(group.pbx, app, endpoint, rng := random.Random(f"{seed}/cut/{run}"))
-            starting = asyncio.create_task(load.start(count))
-            await asyncio.sleep(rng.uniform(0.3, 1.5))
+            load = Load(group.pbx, app, endpoint, random.Random(f"{seed}/cut/{run}"))
+            starting = await load.begin(count)
             owner = await group.owner()
             other, lost = group.other(owner), owner.logged("entry.lost")
             assert owner.cable is not None

@@ -93,9 +93,8 @@ async def test_the_owner_is_alone_with_its_asterisk(
     async with Group(app, endpoint, tmp_path, cables=True, doors=True) as group:
         for run in range(runs):
             await group.acquainted()
-            load = Load(group.pbx, app, endpoint, rng := random.Random(f"{seed}/alone/{cut_for}/{run}"))
-            starting = asyncio.create_task(load.start(count))
-            await asyncio.sleep(rng.uniform(0.3, 1.5))
+            load = Load(group.pbx, app, endpoint, random.Random(f"{seed}/alone/{cut_for}/{run}"))
+            starting = await load.begin(count)
             owner, epoch = await group.owner(), group.epoch()
             other = group.other(owner)
             cables = [owner.cable, owner.door, other.door]

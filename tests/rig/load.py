@@ -68,6 +68,12 @@ class Load:
                 name = f"room{len(self.calls) + index // (2 * len(kinds))}"
                 group.create_task(self._call(kind, name, self.rng.uniform(0, spread)))
 
+    async def begin(self, count: int) -> asyncio.Task[None]:
+        """The same in the background: returns at a moment of the seed's choice while they start."""
+        starting = asyncio.create_task(self.start(count))
+        await asyncio.sleep(self.rng.uniform(0.3, 1.5))
+        return starting
+
     async def _call(self, kind: str, name: str, delay: float) -> None:
         await asyncio.sleep(delay)
         call = await self.pbx.call(self.app, args=f"{kind},{name}")

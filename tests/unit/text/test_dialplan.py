@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.arguments import separate
 
 from hookrouter.text.dialplan import (
     arguments,
@@ -18,29 +19,6 @@ from hookrouter.text.dialplan import (
     variable_fault,
 )
 from hookrouter.text.sip import header_name_fault, header_value_fault
-
-
-def separate(text: str) -> list[str]:
-    """ast_app_separate_args, as the Stasis application uses it."""
-    found, part, level, quoted, escaped = [], "", {"(": 0, "[": 0}, False, False
-    for c in text:
-        if escaped:
-            part, escaped = part + c, False
-        elif c == "\\":
-            escaped = True
-        elif c == '"':
-            quoted = not quoted
-        elif c == "," and not quoted and not any(level.values()):
-            found.append(part)
-            part = ""
-        else:
-            opening = {")": "(", "]": "["}.get(c)
-            if c in level:
-                level[c] += 1
-            elif opening and level[opening]:
-                level[opening] -= 1
-            part += c
-    return [*found, part]
 
 
 @given(st.lists(st.text(st.sampled_from('ab,"\\()[] $')) | st.text(), min_size=1, max_size=5))

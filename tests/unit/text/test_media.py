@@ -5,31 +5,14 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.arguments import separate
 
 from hookrouter.text.media import media_address, media_fault, media_list
 
 
 def asterisk_reads(uris: list[str]) -> list[str]:
-    """The list as Asterisk takes it apart (ast_app_separate_args), after the router has joined it."""
-    found, part, level, quoted, escaped = [], "", {"(": 0, "[": 0}, False, False
-    for c in ",".join(media_list(uris)):
-        if escaped:
-            part, escaped = part + c, False
-        elif c == "\\":
-            escaped = True
-        elif c == '"':
-            quoted = not quoted
-        elif c == "," and not quoted and not any(level.values()):
-            found.append(part)
-            part = ""
-        else:
-            opening = {")": "(", "]": "["}.get(c)
-            if c in level:
-                level[c] += 1
-            elif opening and level[opening]:
-                level[opening] -= 1
-            part += c
-    return [*found, part]
+    """The list as Asterisk takes it apart, after the router has joined it."""
+    return separate(",".join(media_list(uris)))
 
 
 PIECES = st.lists(
