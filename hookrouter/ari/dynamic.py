@@ -24,6 +24,12 @@ class _Field(msgspec.Struct):
     value: str
 
 
+def sorcery_lines(kind: str) -> tuple[str, str]:
+    """Of sorcery.conf, in the section of its module: Asterisk keeps such objects in memory, too, besides those of its file."""
+    file = f"{_MODULES[kind].removeprefix('res_')}.conf"
+    return f"{kind}=config,{file},criteria=type={kind}", f"{kind}=memory"
+
+
 def object_path(kind: str, name: str) -> str:
     """Where an object (`user`, `outbound_websocket`, `websocket_client`) is, below /ari."""
     return f"/asterisk/config/dynamic/{_MODULES[kind]}/{kind}/{quote(name, safe='')}"
@@ -56,4 +62,4 @@ class Dynamic:
         return reply.status, reply.body
 
 
-__all__ = ["Dynamic", "object_body", "object_fields", "object_path"]
+__all__ = ["Dynamic", "object_body", "object_fields", "object_path", "sorcery_lines"]

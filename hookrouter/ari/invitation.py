@@ -23,22 +23,14 @@ from urllib.parse import quote
 
 import httpx
 
-from hookrouter.ari.dynamic import Dynamic, object_body, object_fields, object_path
+from hookrouter.ari.dynamic import Dynamic, object_body, object_fields, object_path, sorcery_lines
 from hookrouter.ari.reasons import no_answer, not_there, refusal
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.http.client import Http
 
 SORCERY = {
-    "res_ari": (
-        "user=config,ari.conf,criteria=type=user",
-        "user=memory",
-        "outbound_websocket=config,ari.conf,criteria=type=outbound_websocket",
-        "outbound_websocket=memory",
-    ),
-    "res_websocket_client": (
-        "websocket_client=config,websocket_client.conf,criteria=type=websocket_client",
-        "websocket_client=memory",
-    ),
+    "res_ari": (*sorcery_lines("user"), *sorcery_lines("outbound_websocket")),
+    "res_websocket_client": sorcery_lines("websocket_client"),
 }
 """Sections of sorcery.conf with their lines: Asterisk then keeps in memory what it is told, besides what its files say. The
 users are for several routers (`hookrouter.ari.owner`).

@@ -15,13 +15,13 @@ import secrets
 
 import httpx
 
-from hookrouter.ari.dynamic import Dynamic, object_body, object_path
+from hookrouter.ari.dynamic import Dynamic, object_body, object_path, sorcery_lines
 from hookrouter.ari.reasons import basic, no_answer, not_there, refusal
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.facts import Facts, Warned
 from hookrouter.http.client import Http
 
-SORCERY = "[res_ari]\nuser=config,ari.conf,criteria=type=user\nuser=memory\n"
+SORCERY = "\n".join(("[res_ari]", *sorcery_lines("user"), ""))
 """The lines of sorcery.conf by which Asterisk keeps users in memory besides those of ari.conf."""
 
 
