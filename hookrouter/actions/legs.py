@@ -22,6 +22,11 @@ Endpoint = Annotated[
         extra=in_language(Kind.ENDPOINT),
     ),
 ]
+CallerId = Annotated[
+    str,
+    Meta(description="What the other side sees: `Name <number>`, or a number.", extra=in_language(Kind.CALLER_ID)),
+]
+RingSeconds = Annotated[int, Meta(ge=1, le=600, description="Seconds of ringing.")]
 MAX_FORWARDS = 5  # of one phone to the next, so that two that forward to each other come to an end
 
 

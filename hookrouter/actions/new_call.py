@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from hookrouter.actions.json_text import BAD_JSON, mended, too_much
+from hookrouter.actions.legs import CallerId, RingSeconds
 from hookrouter.actions.reading import Reader
 from hookrouter.errors import AnswerRefused, Fault
 from hookrouter.policy.parameters import Kind
@@ -31,16 +32,8 @@ class NewCall(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rename="
     state: Annotated[msgspec.Raw | msgspec.UnsetType, Meta(description="Its first `call.state`.")] = msgspec.UNSET
     asterisk: Annotated[str, Meta(description="Default: the first in routes.toml.")] | None = None
     app: Annotated[str, Meta(description="Default: the first of that Asterisk's.")] | None = None
-    caller_id: (
-        Annotated[
-            str,
-            Meta(
-                description="What the other side sees: `Name <number>`, or a number.", extra=in_language(Kind.CALLER_ID)
-            ),
-        ]
-        | None
-    ) = None
-    timeout: Annotated[int, Meta(ge=1, le=600, description="Seconds of ringing.")] = 30
+    caller_id: CallerId | None = None
+    timeout: RingSeconds = 30
     variables: Annotated[dict[str, str], Meta(description="Channel variables.", extra=in_language(Kind.VARIABLES))] = {}
     id: (
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}(?!\n)$", description="The same id twice is one call.")]

@@ -18,7 +18,7 @@ from msgspec import Meta
 from hookrouter.actions.base import CALL, Action, Do, Reply, Run, error_message, fail_with, state_fault
 from hookrouter.actions.endings import DIALSTATUS, status_of
 from hookrouter.actions.json_text import given_state
-from hookrouter.actions.legs import Endpoint
+from hookrouter.actions.legs import CallerId, Endpoint, RingSeconds
 from hookrouter.actions.nested import Steps
 from hookrouter.ari.events import Event
 from hookrouter.policy.parameters import Kind
@@ -49,16 +49,8 @@ class Originate(Action, frozen=True, tag="originate"):
         Annotated[str, Meta(description="The control route that owns the new call; default: this call's.")] | None
     ) = None
     actions: Annotated[Steps | None, Meta(description="What the new call does first, instead of a StasisStart.")] = None
-    caller_id: (
-        Annotated[
-            str,
-            Meta(
-                description="What the other side sees: `Name <number>`, or a number.", extra=in_language(Kind.CALLER_ID)
-            ),
-        ]
-        | None
-    ) = None
-    timeout: Annotated[int, Meta(ge=1, le=600, description="Seconds of ringing.")] = 30
+    caller_id: CallerId | None = None
+    timeout: RingSeconds = 30
     variables: Annotated[
         dict[str, str], Meta(description="Channel variables of the new call.", extra=in_language(Kind.VARIABLES))
     ] = {}
