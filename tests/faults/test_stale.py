@@ -95,7 +95,7 @@ async def test_a_stale_router_can_do_nothing_even_if_its_clock_lies(
     app: str, endpoint: Endpoint, tmp_path: Path, full: bool, seed: int, measured: Measured
 ) -> None:
     """It wakes up within its trust, and hears nothing of the other one: 0 acts, 0 rows."""
-    runs = 200 if full else 3
+    runs = 2000 if full else 3
     ask(endpoint)
     (tmp_path / "with").mkdir()
     async with Group(app, endpoint, tmp_path / "with") as group:
