@@ -150,7 +150,8 @@ def test_snapshot_of_a_call(benchmark: BenchmarkFixture) -> None:
 def test_tell_a_fact(benchmark: BenchmarkFixture) -> None:
     """A delivery, to the metrics and as a line of the log."""
     metrics, stream = Metrics(), BytesIO()
-    facts = Facts(Log("json", stream=stream), metrics.observe)
-    fact = DeliveryAttempted("evt_1", "StasisStart", "1.1", "ivr", "http://ivr/", 1, 200, "response", 0.002)
+    facts = Facts(Log("json", stream=stream))
+    metrics.subscribe(facts)
+    fact = DeliveryAttempted("evt_1", "StasisStart", "1.1", "ivr", "http://ivr/", 1, 200, "response", 0.002, "control")
     benchmark(facts.emit, fact)
     assert sum(metrics.attempts.of.values()) == stream.getvalue().count(b"delivery.attempted") > 0
