@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: demo test again check unit lab fuzz faults soak bench docs site dist deb sbom lock clean
+.PHONY: demo test again check unit lab fuzz faults soak bench bench-cluster docs site dist deb sbom lock clean
 
 $(VENV)/.run: pyproject.toml requirements.run.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hookrouter needs Python 3.11 or newer")'
@@ -69,6 +69,9 @@ $(BENCH)/.run: pyproject.toml requirements.lock
 
 bench: $(BENCH)/.run lab  ## Rivals and hookrouter in one run, on the distribution's Python; writes docs/performance.md
 	$(BENCH)/bin/python -m benchmarks.run
+
+bench-cluster: $(BENCH)/.run lab  ## Several routers on PostgreSQL, beside one on SQLite; writes its part of docs/performance.md
+	$(BENCH)/bin/python -m benchmarks.cluster
 
 docs: $(VENV)/.run  ## The generated parts of docs/
 	$(BIN)/python scripts/make_docs.py

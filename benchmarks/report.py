@@ -48,7 +48,7 @@ def _middle(outcomes: list[Outcome], figure: str) -> float:
     return statistics.median(getattr(outcome, figure) for outcome in outcomes)
 
 
-def _goals(goals: list[Goal]) -> list[str]:
+def goal_rows(goals: list[Goal]) -> list[str]:
     rows = ["| goal | measured | limit | |", "|---|---|---|---|"]
     return rows + [f"| {g.what} | {g.measured:.2f} | {g.limit:g} | {'holds' if g.holds else '**missed**'} |" for g in goals]
 
@@ -131,15 +131,12 @@ def _save(figure: object, path: Path) -> None:
 
 def write_report(results: Results, goals: list[Goal], version: str) -> None:
     """Puts what was measured between the marks of docs/performance.md, and the plots beside it."""
-    path = DOCS / "performance.md"
-    head, _, rest = path.read_text().partition(BEGIN)
-    tail = rest.partition(END)[2]
     count = max((len(outcomes) for outcomes in results.rivals.values()), default=1)
     rounds = "one round" if count == 1 else f"{count} rounds"
     ledger = "every event delivered once and in order, every action done once" if not results.faults else str(results.faults)
     text = [
         "", f"Measured on {machine(version)}, {rounds}. The ledger of every load: {ledger}.", "",
-        "### Goals", "", *_goals(goals), "",
+        "### Goals", "", *goal_rows(goals), "",
         "### In turn, 50 calls a second", "", *_rivals(results), "",
         "![How long callers wait](performance/answering.svg)", "",
         "### From quiet to busy", "", *_rates(results), "",
@@ -153,6 +150,14 @@ def write_report(results: Results, goals: list[Goal], version: str) -> None:
         "### Steps by themselves", "",
         "Medians of pytest-benchmark, caches warm (`pytest benchmarks/micro --benchmark-only`):", "", *_micro(results), "",
     ]  # fmt: skip
-    path.write_text(head + BEGIN + "\n".join(text) + END + tail)
+    put("\n".join(text), BEGIN, END)
     plots(results, DOCS / "performance")
+
+
+def put(text: str, begin: str, end: str) -> None:
+    """Into docs/performance.md, between two marks."""
+    path = DOCS / "performance.md"
+    head, found, rest = path.read_text().partition(begin)
+    assert found, f"{path} has no {begin}"
+    path.write_text(head + begin + text + end + rest.partition(end)[2])
     print(f"wrote {path}", file=sys.stderr)

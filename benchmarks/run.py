@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.held import Callers
 from benchmarks.profile import Profile, Recording, can_record
 from benchmarks.report import Goal, write_report
 from benchmarks.stage import (
@@ -28,7 +29,6 @@ from benchmarks.stage import (
     Outcome,
     asterisk_version,
     contestants,
-    cpu_seconds,
     ensure_mounted,
     load,
     memory_bytes,
@@ -163,34 +163,27 @@ class Bench:
 
     def held(self) -> None:
         """Memory with calls live, and what a new call costs beside them. The live ones are on a simulated Asterisk."""
-        held = subprocess.Popen([sys.executable, "-m", "benchmarks.held"], cwd=HERE.parent, text=True,
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
-        assert held.stdin is not None
-        assert held.stdout is not None
-        second = held.stdout.readline().strip()
-        hookrouter = Hookrouter(self.asterisk.url, self.endpoint.url, self.room / "held", TWO_EVENTS, second=second)
-        hookrouter.start()
-        try:
-            load(self.asterisk, self.endpoint, hookrouter, 50, 100, self.room)
-            for count in range(0, HELD + 1, HELD // 4):
-                if count:
-                    held.stdin.write(f"{HELD // 4}\n")
-                    held.stdin.flush()
-                    held.stdout.readline()
-                    hookrouter.until_live(count)
-                self.results.memory.append((count, memory_bytes(hookrouter.pid)))
-                print(f"{count} calls live: {memory_bytes(hookrouter.pid) / 1e6:.1f} MB", flush=True)
-                if count in (0, HELD):
-                    costs = self.results.cost_with_held if count else self.results.cost_with_none
-                    for _ in range(self.rounds):
-                        outcome = self.measure(hookrouter, f"beside {count} live", 50, 200 if self.quick else 500)
-                        costs.append(outcome.ratio)
-            idle = cpu_seconds(hookrouter.pid)
-            print(f"CPU so far {idle:.1f} s", flush=True)
-        finally:
-            hookrouter.stop()
-            held.kill()
-            held.wait()
+        with Callers() as callers:
+            hookrouter = Hookrouter(self.asterisk.url, self.endpoint.url, self.room / "held", TWO_EVENTS, second=callers.url)
+            hookrouter.start()
+            try:
+                load(self.asterisk, self.endpoint, hookrouter, 50, 100, self.room)
+                for count in range(0, HELD + 1, HELD // 4):
+                    if count:
+                        callers.call(HELD // 4)
+                        hookrouter.until_live(count)
+                    self._beside(hookrouter, count)
+            finally:
+                hookrouter.stop()
+
+    def _beside(self, hookrouter: Hookrouter, count: int) -> None:
+        self.results.memory.append((count, memory_bytes(hookrouter.pid)))
+        print(f"{count} calls live: {memory_bytes(hookrouter.pid) / 1e6:.1f} MB", flush=True)
+        if count in (0, HELD):
+            costs = self.results.cost_with_held if count else self.results.cost_with_none
+            for _ in range(self.rounds):
+                outcome = self.measure(hookrouter, f"beside {count} live", 50, 200 if self.quick else 500)
+                costs.append(outcome.ratio)
 
 
 def middle(outcomes: list[Outcome], figure: Callable[[Outcome], float]) -> float:

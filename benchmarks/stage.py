@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,7 +161,7 @@ class Contestant:
         self.name = name
         self._command = command
         self._environment = environment
-        self._log = log
+        self.log_file = log
         self.process: subprocess.Popen[bytes] | None = None
         self.start_seconds = 0.0
 
@@ -171,20 +172,20 @@ class Contestant:
 
     def start(self) -> None:
         begun = time.monotonic()
-        size = self._log.stat().st_size if self._log.exists() else 0
-        with self._log.open("ab") as log:
+        size = self.log_file.stat().st_size if self.log_file.exists() else 0
+        with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 self._command, cwd=HERE, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=os.environ | {"NODE_ROOT": str(NODE_ROOT)} | self._environment,
             )  # fmt: skip
         while not self.is_up(size):
             if self.process.poll() is not None or time.monotonic() > begun + 20:
-                raise RuntimeError(f"{self.name} did not start: {self._log.read_text()[-1500:]}")
+                raise RuntimeError(f"{self.name} did not start: {self.log_file.read_text()[-1500:]}")
             time.sleep(0.02)
         self.start_seconds = time.monotonic() - begun
 
     def is_up(self, since: int) -> bool:
-        return b"up\n" in self._log.read_bytes()[since:]
+        return b"up\n" in self.log_file.read_bytes()[since:]
 
     def settled(self) -> bool:
         """Whether nothing is under way any more."""
@@ -203,22 +204,27 @@ class Hookrouter(Contestant):
     """`hookrouter serve` with everything on: signature, journal (synchronous=FULL), metrics, logs at info to a file."""
 
     def __init__(
-        self, ari: str, hook: str, folder: Path, events: tuple[str, ...], name: str = "hookrouter", second: str = ""
-    ) -> None:
-        """`second`: the URL of another Asterisk, in the same app."""
+        self, ari: str, hook: str, folder: Path, events: tuple[str, ...], name: str = "hookrouter", second: str = "",
+        store: str = "",
+    ) -> None:  # fmt: skip
+        """`second`: the URL of another Asterisk, in the same app. `store`: by default an SQLite file in the folder; in
+        PostgreSQL the router is `name` among those that share it.
+        """
         self.port = free_port()
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "routes.toml"
         asterisks = [("main", ari), *([("second", second)] if second else [])]
+        group = f'[cluster]\nname = "{name}"\naddress = "http://127.0.0.1:{self.port}"\n' if store else ""
         login = 'username = "hookrouter"\npassword = "hookrouter"\napps = ["hookrouter"]\n'
         config.write_text(
             "".join(f'[asterisk.{name}]\nurl = "{url}"\n{login}' for name, url in asterisks)
+            + group
             + f'[server]\nlisten = "127.0.0.1:{self.port}"\n'
             f'[[routes]]\nname = "bench"\nurl = "{hook}"\nevents = {json.dumps(list(events))}\n'
             f'secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"\n'
         )
         self.folder = folder
-        store = f"sqlite:///{folder}/state.db"
+        store = store or f"sqlite:///{folder}/state.db"
         command = [sys.executable, "-m", "hookrouter", "serve", "-c", str(config), "--store", store]
         environment = {"HOOKROUTER_LOG": "json", "PYTHONPATH": str(HERE.parent), "PYTHONDONTWRITEBYTECODE": ""}
         super().__init__(name, command, environment, folder / "log")  # installed, its bytecode would be there as well
@@ -234,6 +240,22 @@ class Hookrouter(Contestant):
         except OSError:
             return False
         return True
+
+    def state(self, asterisk: str) -> str:
+        """`connected`, `standby`, …, as `/readyz` tells it; empty where nobody answers."""
+        try:
+            found = self.get("/readyz")
+        except urllib.error.HTTPError as error:
+            found = error.read()
+        except OSError:
+            return ""
+        return str(json.loads(found)["asterisk"][asterisk])
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
 
     def metric(self, name: str) -> dict[str, float]:
         """The values of one metric by its labels."""
