@@ -281,9 +281,9 @@ def report(results: Results, held: list[Goal], version: str) -> str:
         f"{HELD} live calls over two simulated Asterisks, a router each: {sizes} MB. While nothing happened the two took {rest} "
         "of a core.", "",
         f"Two real Asterisks: one router for both, with 50 calls a second, took {lone:.2f} ms of CPU a call (p99 "
-        f"{p99(results.alone):.0f} ms), two routers with 50 a second each {both:.2f} ms (p99 {p99(results.shared):.0f} ms). A router uses one core, "
-        f"so two of them carry {2 * lone / both:.1f} times the calls where there are cores for them; here they share two with both "
-        "Asterisks, PostgreSQL and the callers, and cannot show it.", "",
+        f"{p99(results.alone):.0f} ms), two routers with 50 a second each {both:.2f} ms (p99 {p99(results.shared):.0f} ms). "
+        f"A router uses one core, so two of them carry {2 * lone / both:.1f} times the calls where there are cores for them; here "
+        "they share two with both Asterisks, PostgreSQL and the callers, and cannot show it.", "",
     ])  # fmt: skip
 
 
