@@ -54,8 +54,8 @@ fuzz: $(VENV)/.dev  ## MINUTES=10: all that comes from outside, with what nobody
 faults: $(VENV)/.dev lab  ## All faults of docs/reliability.md, at full length
 	$(BIN)/pytest tests/faults --full --seed $(or $(SEED),1) --report docs/reliability.md
 
-soak: $(VENV)/.dev lab  ## HOURS=1: random faults under load
-	$(BIN)/pytest tests/faults/test_soak.py --full --soak-hours $(or $(HOURS),1) \
+soak: $(VENV)/.dev lab  ## HOURS=1: random faults under load, on one router and on several; half of it for each mode
+	$(BIN)/pytest tests/faults/test_soak.py tests/faults/test_cluster_soak.py --full --soak-hours $(or $(HOURS),1) \
 	  --seed $(or $(SEED),1) --report docs/reliability.md
 
 BENCH := .venv-bench
