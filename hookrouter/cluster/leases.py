@@ -25,6 +25,7 @@ class Leases(Protocol):
 
     word: str
     """Of this start: no other start of any router has it."""
+    identity: Identity
 
     async def look(self) -> Seen:
         """What there is."""

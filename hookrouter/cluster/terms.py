@@ -60,11 +60,19 @@ class Lease(msgspec.Struct, frozen=True):
         return self.released or self.left <= 0.0
 
 
+class Peer(msgspec.Struct, frozen=True):
+    """Another router. `address`: where its HTTP is reached, empty: nowhere that is known."""
+
+    name: str
+    address: str
+
+
 class Seen(msgspec.Struct, frozen=True):
-    """All leases at one moment, and how many other routers there were."""
+    """All leases at one moment, and how many other routers there were. `peers`: those of them that run."""
 
     leases: Sequence[Lease] = ()
     others: int = 0
+    peers: Sequence[Peer] = ()
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -253,6 +261,7 @@ __all__ = [
     "MARGIN",
     "STEADY",
     "Lease",
+    "Peer",
     "Seen",
     "Term",
     "Terms",

@@ -89,6 +89,7 @@ class Http:
     """Connections to anywhere, kept alive. Create it inside the running loop; close it in the end.
 
     `per_host`: most connections to one origin, 0 for no limit; who finds none free waits for one, within its timeout.
+    `downloads`: how many go on at a time.
     """
 
     def __init__(
@@ -97,11 +98,13 @@ class Http:
         per_host: int = 0,
         keepalive_timeout: float = 4.0,
         connect_timeout: float = 5.0,
+        downloads: int = _MOST_DOWNLOADS,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._per_host = per_host
+        self._most_downloads = downloads
         self._keepalive = keepalive_timeout
         self._connect_timeout = connect_timeout
         self._idle: dict[Origin, list[Connection]] = {}
@@ -185,7 +188,7 @@ class Http:
         """Asks for what is too large to hold. Raises httpx.TransportError."""
         transport = self._transport or self._downloads.get(trust)
         if transport is None:
-            bounds = httpx.Limits(max_connections=_MOST_DOWNLOADS, max_keepalive_connections=0)
+            bounds = httpx.Limits(max_connections=self._most_downloads, max_keepalive_connections=0)
             transport = httpx.AsyncHTTPTransport(client_context(trust), trust_env=False, limits=bounds)
             self._downloads[trust] = transport
         return await download(transport, url, headers)

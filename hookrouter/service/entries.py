@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ from hookrouter.calls.board import Live
 from hookrouter.calls.effects import Announce
 from hookrouter.calls.journal import StoredCall
 from hookrouter.cluster.keeper import Keeper
-from hookrouter.cluster.terms import HOUSE, Lease
+from hookrouter.cluster.terms import HOUSE, Lease, Peer
 from hookrouter.errors import StoreError
 from hookrouter.facts import Warned
 from hookrouter.service.reading import readable_call
@@ -244,7 +244,13 @@ class Entries:
         if self.keeper is None:
             return []
         terms = self.keeper.terms
-        return [x for x in terms.seen.leases if x.entry != HOUSE and x.router != terms.word]
+        return [
+            x for x in terms.seen.leases if x.entry != HOUSE and x.router != terms.word and x.entry not in self.clients
+        ]
+
+    def running(self) -> Sequence[Peer]:
+        """The other routers that run, as far as is known."""
+        return self.keeper.terms.seen.peers if self.keeper is not None else ()
 
 
 def _id_of(key: str) -> str:

@@ -20,7 +20,7 @@ from hookrouter.calls.board import Board, Live
 from hookrouter.calls.effects import Announce
 from hookrouter.calls.runner import Runner
 from hookrouter.clock import Clock, SystemClock
-from hookrouter.cluster.terms import Lease
+from hookrouter.cluster.peers import Peers
 from hookrouter.config import ALL, Access, Config
 from hookrouter.config.invited import advertised
 from hookrouter.config.watching import changes, watch
@@ -55,6 +55,7 @@ from hookrouter.telemetry.lookout import Lookout
 from hookrouter.telemetry.metrics import Metrics
 from hookrouter.text.urls import line_without_queries
 from hookrouter.web.app import create_app
+from hookrouter.web.feeds import Feeds
 from hookrouter.web.listeners import Listeners
 from hookrouter.web.refusals import Refusals
 from hookrouter.web.server import Server, bind
@@ -69,6 +70,7 @@ NEEDED_EVENTS = frozenset(
 """What running verbs need; everything else is sent only where a route names it."""
 
 _DAY = 86_400.0
+_STREAMS = 128  # of other routers, at a time: what they tell, and sounds
 _NOTIFY_TIMEOUT = 15.0
 
 
@@ -117,6 +119,9 @@ class Service:
         self._server: Server | None = None
         self._serving = asyncio.Event()
         self.metrics_of.subscribe(facts)
+        leases = self.store.leases
+        self.name = leases.identity.name if leases is not None else ""
+        """What it is called among several; empty: it is alone."""
         self.console = View(self, Lookout(facts, self.clock.now), self.clock.now)
         keep_endings(facts, self.store, self.clock)
 
@@ -127,6 +132,11 @@ class Service:
         await self.store.start()
         self.http = Http()
         self.ari_http = Http(per_host=60)
+        self.peer_http = Http(downloads=_STREAMS)
+        self.peers = Peers(
+            self.http, self.peer_http, self.entries.others, self.entries.running, shared=self.store.leases is not None
+        )
+        self.feeds = Feeds(self.peers)
         sender = self._make_sender(self.http, self.clock, self.facts)
         self._sender = sender
         deliverer = Deliverer(sender, self.facts, self.clock, self.rng)
@@ -168,6 +178,7 @@ class Service:
         self._stop.set()
         self.listeners.end()
         self.listening.end()
+        await self.feeds.stop()
         await self.runner.stop()
         await self.entries.stop()
         await self.notifier.stop(1.0)
@@ -184,6 +195,7 @@ class Service:
         await self.store.close()
         await self.http.close()
         await self.ari_http.close()
+        await self.peer_http.close()
 
     async def _serve(self) -> None:
         server = self.config.server
@@ -297,8 +309,8 @@ class Service:
     def openapi(self) -> dict[str, Any]:
         return openapi_document()
 
-    def others(self) -> list[Lease]:
-        return self.entries.others()
+    def owned(self) -> list[str]:
+        return list(self.clients)
 
     def _queues(self) -> dict[str, float]:
         waiting = sum(len(live.call.outbox) for live in self.board)
@@ -407,7 +419,8 @@ class Service:
         return await self.notifier.replay(self._of(access, which))
 
     async def recording(self, asterisk: str, name: str, access: Access = ALL) -> Download | int:
-        clients = [self.clients[asterisk]] if asterisk in self.clients else list(self.clients.values())
+        known = asterisk in self.asterisks()
+        clients = [client for client in self.clients.values() if not known or client.name == asterisk]
         found: Download | int = 404
         for client in clients:
             made = self.flow.recorder(client.name, name)
@@ -418,13 +431,18 @@ class Service:
                 break
         return found
 
+    def speaks(self, name: str) -> bool:
+        """Whether a spoken text may have that name."""
+        return self.flow.speech is not None and self.flow.speech.names(name)
+
     def spoken(self, name: str) -> Path | None:
         """The file of a spoken text, for Asterisk to fetch."""
         return self.flow.speech.file(name) if self.flow.speech is not None else None
 
     def _broadcast(self, fact: Any) -> None:
         fields = {name: getattr(fact, name) for name in said_fields(type(fact))}
-        line = line_without_queries(msgspec.json.encode({"fact": type(fact).__name__, **fields}))
+        named = {"router": self.name} if self.name else {}
+        line = line_without_queries(msgspec.json.encode({"fact": type(fact).__name__, **fields, **named}))
         self.listeners.put(line, lambda: self._tenant_of(fact))
 
     def _tenant_of(self, fact: Any) -> str | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
@@ -28,6 +29,7 @@ from hookrouter.speech.wav import telephone
 from hookrouter.text.commands import holds, words
 from hookrouter.text.urls import shown_url
 
+_NAME = re.compile(r"[0-9a-f]{32}\.wav")
 _MAX_AUDIO = 32 * 1024 * 1024
 _KIND = "8000 Hz"  # goes into the files' names: what an older version kept otherwise is made anew
 
@@ -97,6 +99,10 @@ class Speech:
         path = self._folder / name
         ours = name.endswith(".wav") and name.removesuffix(".wav").isalnum()
         return path if ours and self._shelf.used(path) else None
+
+    def names(self, name: str) -> bool:
+        """Whether a file of ours, here or at another router, can have that name."""
+        return _NAME.fullmatch(name) is not None
 
     async def _make(self, text: str, lang: str, voice: str, path: Path) -> None:
         part = self._shelf.part_of(path)

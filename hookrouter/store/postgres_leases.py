@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from hookrouter.cluster.leases import Identity
-from hookrouter.cluster.terms import LEASE, Lease, Seen
+from hookrouter.cluster.terms import LEASE, Lease, Peer, Seen
 from hookrouter.errors import StoreError
 from hookrouter.store.postgres_link import Link, Session, explain, shown
 from hookrouter.store.queries import read_queries
@@ -115,8 +115,8 @@ class PostgresLeases:
 
     def _seen(self, session: Session) -> Seen:
         leases = [Lease(*row) for row in session.execute(QUERIES["leases"]).fetchall()]
-        row = session.execute(QUERIES["others"], (self.word,)).fetchone()
-        return Seen(leases, row[0] if row else 0)
+        others = session.execute(QUERIES["others"], (self.word,)).fetchall()
+        return Seen(leases, len(others), [Peer(name, address) for name, address, runs in others if runs])
 
     async def _run(self, job: Callable[[Session], T]) -> T:
         assert self._thread is not None

@@ -76,7 +76,8 @@ FROM hookrouter.leases AS l LEFT JOIN hookrouter.routers AS r ON r.word = l.rout
 SELECT name, address, version, extract(epoch FROM clock_timestamp() - seen_at)::float8 FROM hookrouter.routers ORDER BY name;
 
 -- name: others
-SELECT count(*) FROM hookrouter.routers WHERE word <> %s AND seen_at > clock_timestamp() - interval '15 seconds';
+SELECT name, address, hookrouter.lives_v1(backend, begun) FROM hookrouter.routers
+WHERE word <> %s AND seen_at > clock_timestamp() - interval '15 seconds' ORDER BY name;
 
 -- The oldest thousand are looked at in one go: they are in order of time, so what is left is younger.
 

@@ -6,9 +6,8 @@ what to do. What can be large is streamed, and what can be many has a cap.
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +16,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import (
-    FileResponse,
     JSONResponse,
     PlainTextResponse,
     RedirectResponse,
@@ -28,28 +26,27 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from hookrouter.ari.settings import AsteriskSettings
-from hookrouter.cluster.terms import Lease
+from hookrouter.cluster.peers import Peers
 from hookrouter.config import Access, Token
 from hookrouter.errors import AnswerRefused, OverTheLimit
 from hookrouter.facts import Facts, Warned
-from hookrouter.http.client import Http
 from hookrouter.http.streaming import Download
 from hookrouter.web import pages
 from hookrouter.web.console.pages import console_routes, form_of
-from hookrouter.web.guard import Guard, Keys, access_of, client_of, holds_of, is_secure
+from hookrouter.web.feeds import PEER_HEARTBEAT, Feeds
+from hookrouter.web.guard import Guard, Keys, access_of, client_of, holds_of, is_secure, shown_of
 from hookrouter.web.inbound import Serve, inbound
-from hookrouter.web.listeners import Listeners
+from hookrouter.web.listeners import HEARTBEAT, Listeners
 from hookrouter.web.listening import listening_routes
-from hookrouter.web.passing import passing
+from hookrouter.web.lists import live_calls
+from hookrouter.web.passing import passed, passing
 from hookrouter.web.problems import Protected, problem
 from hookrouter.web.refusals import Refusals
 from hookrouter.web.sessions import Sessions, cookie, secrets_in
+from hookrouter.web.sounds import sound_routes
 from hookrouter.web.streamed import Streamed
 
-_FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}  # one text, one name
 _READY = ("connected", "standby")
-MOST_DOWNLOADS = 8
-"""Recordings that are passed on at a time."""
 
 
 class Router(Protocol):
@@ -62,10 +59,14 @@ class Router(Protocol):
     listening: Any  # hookrouter.service.listening.Listening: who answers events over this API
     console: Any  # hookrouter.service.console.View: what the pages ask for
 
-    http: Http
+    peers: Peers
+    feeds: Feeds
 
     def alive(self) -> bool: ...
-    def others(self) -> Sequence[Lease]: ...
+    def owned(self) -> list[str]:
+        """The Asterisks that this router has in hand."""
+        ...
+
     def ready(self) -> dict[str, str]:
         """Asterisk → `connected`, or why not."""
         ...
@@ -92,6 +93,7 @@ class Router(Protocol):
         ...
 
     def spoken(self, name: str) -> Path | None: ...
+    def speaks(self, name: str) -> bool: ...
     def asterisks(self) -> Mapping[str, AsteriskSettings]: ...
     def inbound(self, name: str) -> Serve | None:
         """What serves a socket of the Asterisk `name`; None where we are stopping."""
@@ -122,7 +124,7 @@ def create_app(router: Router) -> Starlette:
             *_open(router),
             *_browser(router, keys, sessions),
             *_api(router),
-            *_sounds(router),
+            *sound_routes(router),
             *_sockets(router),
         ],
         middleware=[Middleware(Protected), Middleware(guard)],
@@ -200,7 +202,7 @@ def _browser(router: Router, keys: Keys, sessions: Sessions) -> list[Route | Mou
             return pages.login(401, "The token is wrong.", then)
         secure = is_secure(request.scope)
         answer = RedirectResponse(pages.page_of(then), 303)
-        answer.headers["set-cookie"] = cookie(sessions.begin(access), secure=secure)
+        answer.headers["set-cookie"] = cookie(sessions.begin(access, form.get("token", "").strip()), secure=secure)
         return answer
 
     async def logout(request: Request) -> Response:
@@ -240,7 +242,7 @@ def _api(router: Router) -> list[Route]:
             except ValueError as error:
                 return problem(422, "The call was refused", str(error))
         if not request.query_params:
-            return JSONResponse({"calls": router.calls(access_of(request))})
+            return await live_calls(router, request)
         try:
             found = await router.find_calls(dict(request.query_params), access_of(request))
         except ValueError as error:
@@ -286,7 +288,7 @@ def _api(router: Router) -> list[Route]:
             return problem(422, "Bad query", str(error))
 
     return [
-        Route("/v1/calls", passing(router, calls), methods=["GET", "POST"]),
+        Route("/v1/calls", passing(router, calls, in_turn=True), methods=["GET", "POST"]),
         Route("/v1/calls/{id}", passing(router, call), methods=["GET", "DELETE"]),
         Route("/v1/calls/{id}/record", passing(router, record)),
         Route("/v1/calls/{id}/actions", passing(router, actions), methods=["POST"]),
@@ -300,58 +302,25 @@ def _api(router: Router) -> list[Route]:
 
 def _events(router: Router) -> Callable[[Request], Awaitable[Response]]:
     async def events(request: Request) -> Response:
-        listener = router.listeners.add(access_of(request), holds_of(request))
+        mine, shown = passed(request), shown_of(request)
+        listener = router.listeners.add(access_of(request), holds_of(request), peer=mine)
         if listener is None:
             why = "others listen to /v1/events already: end one, and try again"
             return problem(503, "Too many listeners", why, retry_after=10)
 
         async def removed() -> None:
+            router.feeds.leave(listener, shown)
             router.listeners.remove(listener)
 
-        return Streamed.events(listener.stream(), removed)
+        try:
+            if not mine:
+                await router.feeds.join(listener, shown)
+        except BaseException:
+            await removed()
+            raise
+        return Streamed.events(listener.stream(PEER_HEARTBEAT if mine else HEARTBEAT), removed)
 
     return events
-
-
-# ---- sounds
-
-
-def _sounds(router: Router) -> list[Route]:
-    downloads = 0
-
-    async def recording(request: Request) -> Response:
-        nonlocal downloads
-        name = request.path_params["name"]
-        if downloads >= MOST_DOWNLOADS:
-            why = f"{MOST_DOWNLOADS} are being passed on already: try again"
-            return problem(503, "Too many recordings", why, retry_after=5)
-        downloads += 1
-        found: Download | int = 0
-        try:
-            found = await router.recording(request.query_params.get("asterisk", ""), name, access_of(request))
-        finally:
-            downloads -= isinstance(found, int)
-        if isinstance(found, int):
-            return problem(found, "No recording", f"Asterisk has no stored recording `{name}` (status {found})")
-
-        async def closed() -> None:
-            nonlocal downloads
-            downloads -= 1
-            await found.close()
-
-        kind = found.headers.get("content-type", "")
-        kind = kind if re.fullmatch(r"audio/[\w.+-]+", kind) else "application/octet-stream"
-        length = found.headers.get("content-length", "")
-        headers = {"content-length": length} if length.isdigit() else {}
-        return Streamed(found.pieces(), closed, media_type=kind, headers=headers)
-
-    async def spoken(request: Request) -> Response:
-        path = router.spoken(request.path_params["name"])
-        if path is None:
-            return problem(404, "No such sound")
-        return FileResponse(path, media_type="audio/wav", headers=_FOR_EVER)
-
-    return [Route("/v1/recordings/{name:path}", recording), Route("/speech/{name}", spoken)]
 
 
 # ---- sockets of Asterisk

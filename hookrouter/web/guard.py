@@ -34,7 +34,7 @@ MAX_BODY = 256 * 1024
 _SMALL_BODY = 4 * 1024
 BODY_SECONDS = 20.0
 _TAKE = ("/v1/listen/", "/calls/", "/deliveries", "/routes/")
-_ACCESS, _HOLDS = "hookrouter.access", "hookrouter.holds"
+_ACCESS, _HOLDS, _SHOWN = "hookrouter.access", "hookrouter.holds", "hookrouter.shown"
 _WITHOUT = "no `token` is set under [server]: the control API and the dashboard serve this machine only"
 _BEARER = "send the header `authorization: Bearer TOKEN` with the token of [server] in routes.toml"
 
@@ -67,6 +67,12 @@ def holds_of(request: Request) -> Callable[[], bool]:
     """Whether what has let a request through still does: a session ends, a token does not."""
     holds: Callable[[], bool] = request.scope.get(_HOLDS, _for_ever)
     return holds
+
+
+def shown_of(request: Request) -> tuple[tuple[str, str], ...]:
+    """The header that opens at another router what this request has opened here; none where no token was shown."""
+    secret: str = request.scope.get(_SHOWN, "")
+    return (("authorization", f"Bearer {secret}"),) if secret else ()
 
 
 def _for_ever() -> bool:
@@ -143,13 +149,14 @@ class Guard:
             kind, _, secret = given[0].partition(b" ")
             access = self._keys.opened_by(secret.strip()) if kind.lower() == b"bearer" and len(given) == 1 else None
             if access is not None:
+                scope[_SHOWN] = secret.strip().decode()
                 return access
             why = "the token is wrong" if kind.lower() == b"bearer" else "`authorization` is not `Bearer TOKEN`"
             return await self.wrong(scope, "api", "wrong_token", f"{why}: {_BEARER}")
         for header in (value for name, value in scope["headers"] if name == b"cookie"):
             for found in secrets_in(header.decode("latin-1"), secure=is_secure(scope)):
                 if (access := self._sessions.find(found)) is not None:
-                    scope[_HOLDS] = partial(self._sessions.holds, found)
+                    scope[_HOLDS], scope[_SHOWN] = partial(self._sessions.holds, found), self._sessions.token(found)
                     return access
         if safe and is_page(scope["path"]):
             query = scope["query_string"].decode("latin-1")
@@ -214,4 +221,4 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
     return received
 
 
-__all__ = ["MAX_BODY", "Guard", "Keys", "access_of", "client_of", "has_access", "holds_of", "is_secure"]
+__all__ = ["MAX_BODY", "Guard", "Keys", "access_of", "client_of", "has_access", "holds_of", "is_secure", "shown_of"]

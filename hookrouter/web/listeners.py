@@ -1,14 +1,17 @@
 """`GET /v1/events`: facts as server-sent events, to a few listeners, each with a bounded queue.
 
 Rules: a listener that reads too slowly misses facts, and is told how many; it costs nobody else anything. `end` never waits.
-What has opened one (a session) may end before it does: then it hears nothing more.
+What has opened one (a session) may end before it does: then it hears nothing more. Routers that listen to each other have
+places of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import msgspec
 
 from hookrouter.config import ALL, Access
 
@@ -19,14 +22,19 @@ _MOST_BYTES = 512 * 1024
 
 
 class Listener:
-    """What one of them has not read yet."""
+    """What one of them has not read yet. `peer`: it is another router."""
 
-    def __init__(self, access: Access = ALL, holds: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self, access: Access = ALL, holds: Callable[[], bool] = lambda: True, *, peer: bool = False
+    ) -> None:
         self.access = access
         self.holds = holds
+        self.peer = peer
         self._lines: deque[bytes] = deque()
         self._size = 0
         self._missed = 0
+        self._silent: Sequence[str] = ()
+        self._told_silent: Sequence[str] = ()
         self._ended = False
         self._last = b""
         self._changed = asyncio.Event()
@@ -40,6 +48,16 @@ class Listener:
         self._size += len(line)
         self._changed.set()
         return True
+
+    def miss(self, many: int) -> None:
+        """So many facts did not come as far as here."""
+        self._missed += many
+        self._changed.set()
+
+    def without(self, silent: Sequence[str]) -> None:
+        """From now on what happens at these routers does not come."""
+        self._silent = silent
+        self._changed.set()
 
     def end(self, last: bytes = b"") -> None:
         """What waits is not told any more, only `last`."""
@@ -58,6 +76,9 @@ class Listener:
             if self._missed:
                 missed, self._missed = self._missed, 0
                 yield b"event: missed\ndata: %d\n\n" % missed
+            if self._silent != self._told_silent:
+                self._told_silent = self._silent
+                yield b"event: silent\ndata: %s\n\n" % msgspec.json.encode(self._silent)
             if self._lines or self._ended:
                 continue
             try:
@@ -80,13 +101,15 @@ class Listeners:
     def __len__(self) -> int:
         return len(self._all)
 
-    def add(self, access: Access = ALL, holds: Callable[[], bool] = lambda: True) -> Listener | None:
+    def add(
+        self, access: Access = ALL, holds: Callable[[], bool] = lambda: True, *, peer: bool = False
+    ) -> Listener | None:
         """A new one, who gets what `access` opens while that `holds`; None: there are `MOST`. `remove` it in the end."""
-        if len(self._all) >= MOST:
+        if sum(listener.peer is peer for listener in self._all) >= MOST:
             return None
         if not self._all:
             self._end_listening = self._listen()
-        listener = Listener(access, holds)
+        listener = Listener(access, holds, peer=peer)
         self._all.add(listener)
         return listener
 

@@ -1,31 +1,25 @@
 """A request for a call of another router's is passed on to it; where that cannot be, the answer says whose it may be.
 
-Rules: only what is not here is passed on, and only once: who gets such a request answers it. What the sender shows to be
-let in goes with it: all routers know the same tokens. An owner that has not answered for a moment is asked whether it is there
-at all: who is cut off is not waited for.
+Rules: only what is not here is passed on, and only once: who gets such a request answers it for itself. All that may have it
+are asked at once, but for a new call: that is asked of one after another, and of no further one where it may be under way.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-import httpx
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hookrouter.cluster.peers import PASSED, Asked, Peers, Silent
 from hookrouter.cluster.terms import Lease
 from hookrouter.errors import NotHere
-from hookrouter.http.client import Http, HttpReply, TooLarge
+from hookrouter.http.client import HttpReply
+from hookrouter.web.guard import shown_of
 from hookrouter.web.problems import problem
 
-PASSED = "hookrouter-passed"
-_KEPT = ("authorization", "content-type", "accept")
-_TIMEOUT = 5.0
-_SOON = 0.3  # seconds in which nearly every answer comes
-_THERE = 0.4  # and that of one that is there
-_LIMIT = 32 * 1024 * 1024
+_KEPT = ("content-type", "accept")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -33,15 +27,25 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Here(Protocol):
     """The router, as far as this needs it."""
 
-    http: Http
-
-    def others(self) -> Sequence[Lease]:
-        """What other routers own or have owned last, as far as is known."""
-        ...
+    @property
+    def peers(self) -> Peers: ...
 
 
-def passing(router: Here, handler: Handler) -> Handler:
-    """The handler, with what it does not find asked of the routers that own something."""
+def passed(request: Request) -> bool:
+    """Whether another router asks, which wants to know what is here alone. Anybody may say so: they see less."""
+    return PASSED in request.headers
+
+
+async def asked_of(request: Request) -> Asked:
+    """The same request, to another router."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    path = request.scope["raw_path"].decode("ascii", "replace")
+    kept = tuple((name, request.headers[name]) for name in _KEPT if name in request.headers)
+    return Asked(request.method, path + query, (*kept, *shown_of(request)), await request.body())
+
+
+def passing(router: Here, handler: Handler, *, in_turn: bool = False) -> Handler:
+    """The handler, with what it does not find asked of the routers that own something. `in_turn`: what is not to be done twice."""
 
     async def handle(request: Request) -> Response:
         try:
@@ -50,58 +54,60 @@ def passing(router: Here, handler: Handler) -> Handler:
             answer = None
         if answer is not None and answer.status_code != 404:
             return answer
-        others = [] if PASSED in request.headers else list(router.others())
-        silent = []
-        for address, name in {lease.address: lease.name for lease in others}.items():
-            reply = await _asked(router.http, address, request) if address else None
-            if reply is None or reply.status >= 500:
-                silent.append(name)
-            elif reply.status != 404:
-                kind = reply.headers.get("content-type", "application/json")
-                return Response(reply.body, reply.status, media_type=kind)
+        reply, silent = (None, list[str]()) if passed(request) else await elsewhere(router, request, in_turn=in_turn)
+        if reply is not None:
+            return reply
         if silent or answer is None:
-            return _not_here(others, silent)
+            return not_here([] if passed(request) else router.peers.owners(), silent)
         return answer
 
     return handle
 
 
-async def _asked(http: Http, address: str, request: Request) -> HttpReply | None:
-    query = f"?{request.url.query}" if request.url.query else ""
-    headers = [(name, request.headers[name]) for name in _KEPT if name in request.headers]
-    asked = http.send(
-        request.method, f"{address}{request.url.path}{query}", [*headers, (PASSED, "1")], await request.body(),
-        timeout=_TIMEOUT, limit=_LIMIT,
-    )  # fmt: skip
-    sending = asyncio.ensure_future(asked)
-    try:
-        await asyncio.wait({sending}, timeout=_SOON)
-        if not sending.done() and not await _is_there(http, address):
-            sending.cancel()
-        (found,) = await asyncio.gather(sending, return_exceptions=True)
-    finally:
-        sending.cancel()
-    if isinstance(found, httpx.TransportError | TooLarge | asyncio.CancelledError):
-        return None
-    if isinstance(found, BaseException):
-        raise found
-    return found
+async def elsewhere(router: Here, request: Request, *, in_turn: bool = False) -> tuple[Response | None, list[str]]:
+    """What an owner answers, None: none has it; and the names of those that are silent."""
+    peers, asked = router.peers.owning(), await asked_of(request)
+    if not peers:
+        return None, []
+    found, silent = await (_in_turn(router.peers, asked) if in_turn else router.peers.first(peers, asked))
+    return _as_it_came(found) if found is not None else None, silent
 
 
-async def _is_there(http: Http, address: str) -> bool:
-    try:
-        return (await http.send("GET", f"{address}/healthz", [], b"", timeout=_THERE, limit=_LIMIT)).status == 200
-    except (httpx.TransportError, TooLarge):
-        return False
+async def _in_turn(peers: Peers, asked: Asked) -> tuple[HttpReply | None, list[str]]:
+    silent = []
+    for peer in peers.owning():
+        reply = await peers.ask(peer, asked)
+        if isinstance(reply, Silent):
+            silent.append(peer.name)
+            if not reply.unsent:
+                break
+        elif reply.status not in (404, 503):  # 503: its Asterisk is another one's by now
+            return reply, []
+    return None, silent
 
 
-def _not_here(others: Sequence[Lease], silent: Sequence[str]) -> Response:
+def _as_it_came(reply: HttpReply) -> Response:
+    """What another router answered."""
+    kind = reply.headers.get("content-type", "application/json")
+    kept = {name: reply.headers[name] for name in ("retry-after",) if name in reply.headers}
+    to = reply.headers.get("location", "")
+    if to.startswith("/") and not to.startswith("//"):
+        kept["location"] = to
+    return Response(reply.body, reply.status, kept, media_type=kind)
+
+
+def not_here(others: Sequence[Lease], silent: Sequence[str]) -> Response:
     """503: it may be another router's."""
-    owners = [{"asterisk": x.entry, "router": x.name, "address": x.address} for x in others]
+    owners = [owner_of(lease) for lease in others]
     said = ", ".join(f"[asterisk.{x.entry}] is {x.name}'s" + (f" ({x.address})" if x.address else "") for x in others)
     why = f"; {', '.join(silent)} does not answer, or has no `address` in [cluster]" if silent else ""
     detail = f"another router may have it: {said or 'nobody owns one now'}{why}"
     return problem(503, "Not here", detail, retry_after=1, owners=owners)
 
 
-__all__ = ["passing"]
+def owner_of(lease: Lease) -> dict[str, str]:
+    """Whose an Asterisk is, as answers name it."""
+    return {"asterisk": lease.entry, "router": lease.name, "address": lease.address}
+
+
+__all__ = ["asked_of", "elsewhere", "not_here", "owner_of", "passed", "passing"]

@@ -1,7 +1,7 @@
 """Sessions of browsers: a random secret in a cookie, and what it opens.
 
 Rules: only what opens with a token gets one, so their number is the operators'; they end after `LIFETIME`, at the logout,
-and with the process. What is kept of the secret is its hash.
+and with the process. What is kept of the secret is its hash. The token stays, as other routers are to be shown it.
 """
 
 from __future__ import annotations
@@ -22,24 +22,28 @@ class Sessions:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._open: dict[bytes, tuple[float, Access]] = {}
+        self._open: dict[bytes, tuple[float, Access, str]] = {}
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def begin(self, access: Access) -> str:
-        """A new session's secret. The oldest one goes where there are too many."""
+    def begin(self, access: Access, token: str = "") -> str:
+        """A new session's secret. `token`: what was shown for it. The oldest one goes where there are too many."""
         self._forget_old()
         while len(self._open) >= MOST:
             del self._open[next(iter(self._open))]
         secret = secrets.token_urlsafe(32)
-        self._open[_hashed(secret)] = (self._now() + LIFETIME, access)
+        self._open[_hashed(secret)] = (self._now() + LIFETIME, access, token)
         return secret
 
     def find(self, secret: str) -> Access | None:
         """What this session opens; None where there is no such, or it is over."""
-        until, access = self._open.get(_hashed(secret), (0.0, None))
+        until, access, _ = self._open.get(_hashed(secret), (0.0, None, ""))
         return access if self._now() < until else None
+
+    def token(self, secret: str) -> str:
+        """What was shown for it."""
+        return self._open[_hashed(secret)][2]
 
     def holds(self, secret: str) -> bool:
         return self.find(secret) is not None
@@ -49,7 +53,7 @@ class Sessions:
 
     def _forget_old(self) -> None:
         now = self._now()
-        for key in [key for key, (until, _) in self._open.items() if until <= now]:
+        for key in [key for key, (until, _, _) in self._open.items() if until <= now]:
             del self._open[key]
 
 
