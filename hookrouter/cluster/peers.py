@@ -30,12 +30,18 @@ T = TypeVar("T")
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a router is asked. `target`: path and query, as they go over the line."""
+    """What a router is asked. `target`: path and query, as they go over the line; `mark`: with which it is marked."""
 
     method: str
     target: str
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    mark: str = "1"
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """All headers that go with it."""
+        return [*self.headers, (PASSED, self.mark)]
 
 
 class Silent(msgspec.Struct, frozen=True):
@@ -73,7 +79,7 @@ class Peers:
         if not peer.address:
             return Silent(unsent=True)
         sending = self._http.send(
-            asked.method, peer.address + asked.target, [*asked.headers, (PASSED, "1")], asked.body,
+            asked.method, peer.address + asked.target, asked.lines, asked.body,
             timeout=_TIMEOUT, limit=_LIMIT,
         )  # fmt: skip
         return await self._patiently(peer, sending)
@@ -100,7 +106,7 @@ class Peers:
 
     async def open(self, peer: Peer, asked: Asked) -> Download:
         """The answer piece by piece, to be closed. Raises httpx.TransportError."""
-        return await self._streams.download(peer.address + asked.target, [*asked.headers, (PASSED, "1")])
+        return await self._streams.download(peer.address + asked.target, asked.lines)
 
     async def _patiently(self, peer: Peer, asking: Awaitable[T]) -> T | Silent:
         sending = asyncio.ensure_future(asking)

@@ -33,6 +33,7 @@ from hookrouter.delivery.queue import (
     NewDelivery,
     Progress,
     StoredDelivery,
+    lane_of,
 )
 from hookrouter.delivery.schedule import LONGEST_WAIT, Verdict, after_attempt
 from hookrouter.errors import StoreError
@@ -43,6 +44,7 @@ from hookrouter.text.urls import shown_url
 SWEEP_DELAY = 30.0
 LOAD_RETRY_DELAY = 1.0
 HELD_UNTIL = 32_503_680_000.0  # a pause by hand: until somebody ends it
+_MOST_BACK = 1000  # deliveries that are looked at, where another router has sent some again
 MOST_HOMELESS = 256  # attempts in flight of deliveries that nothing keeps
 
 
@@ -200,13 +202,18 @@ class Notifier:
         found = await self._queue.find(Filter(ids=(delivery_id,)))
         return [(delivery, await self._queue.history(delivery.id, delivery.lane)) for delivery in found]
 
-    async def replay(self, which: Filter) -> int:
+    async def replay(self, which: Filter, *, told: bool = False) -> int:
         """Sends dead letters again, with the same id, at the pace of a backlog; says how many. Raises StoreError.
 
-        An endpoint that was stopped (410) is sent to again.
+        An endpoint that was stopped (410) is sent to again. `told`: another router has put them back into the queue, and
+        what of them is ours goes on, too.
         """
         lanes = await self._queue.revive(which, self._clock.now())
-        for name in lanes:
+        back = set(lanes)
+        if told:
+            waiting = await self._queue.find(msgspec.structs.replace(which, status="pending"), _MOST_BACK)
+            back.update(lane_of(found.route, found.url) for found in waiting)
+        for name in back:
             self.resume(name)
         return sum(lanes.values())
 

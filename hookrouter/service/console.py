@@ -4,70 +4,43 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from hookrouter.calls.board import Live
-from hookrouter.calls.hearing import Hears, hears
+from hookrouter.calls.hearing import hears
+from hookrouter.cluster.peers import Asked
 from hookrouter.config import Access
 from hookrouter.delivery.envelope import Message
 from hookrouter.delivery.queue import Filter
-from hookrouter.facts import CallFinished, CallStarted, DeliveryAttempted
+from hookrouter.facts import CallFinished, CallStarted
+from hookrouter.http.client import HttpReply
 from hookrouter.record.entries import Entry
-from hookrouter.record.file import Row
+from hookrouter.record.file import Query, Row
 from hookrouter.record.steps import attempt_of
 from hookrouter.routing.endpoint import Route
+from hookrouter.service.gathering import (
+    MOST_LIVE,
+    Endpoint,
+    LiveCall,
+    Now,
+    gathered,
+    me,
+    read_now,
+    sample,
+    written,
+)
 from hookrouter.service.showing import any_json
 from hookrouter.telemetry.logs import LEVELS
-from hookrouter.telemetry.lookout import Lookout, Told, Trouble
+from hookrouter.telemetry.lookout import Lookout, Told
 
 if TYPE_CHECKING:
     from hookrouter.service.service import Service
 
-MOST_LIVE = 100
 MOST_LOGS = 100
 _RESEND_TIMEOUT = 15.0
-
-
-class LiveCall(msgspec.Struct, frozen=True):
-    """A live call as a list shows it."""
-
-    id: str
-    asterisk: str
-    route: str
-    caller: str
-    called: str
-    started_at: float
-    hears: Hears
-    doing: tuple[tuple[str, int, tuple[Any, ...]], ...] = ()  # (kind, index, actions) of each program
-    state: Any = None
-
-
-class Endpoint(msgspec.Struct, frozen=True):
-    """`good` and `fault`: the last of each, (when, the attempt). `times`: p50 and p95 of the last answers, in seconds."""
-
-    url: str
-    routes: tuple[str, ...]
-    breaker: str
-    good: tuple[float, DeliveryAttempted] | None
-    fault: tuple[float, DeliveryAttempted] | None
-    times: tuple[float, float] | None
-
-
-class Now(msgspec.Struct, frozen=True):
-    """`live`: those that stand still first, then the longest ones; `count` of all. Times are seconds."""
-
-    at: float
-    asterisks: dict[str, str]
-    live: list[LiveCall]
-    count: int
-    still: int
-    new_calls: int
-    times: tuple[float, float] | None
-    endpoints: list[Endpoint]
-    troubles: list[Trouble]
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -121,20 +94,41 @@ class View:
     # ---- now
 
     def now(self, access: Access) -> Now:
-        """What an operator wants to see first."""
+        """What an operator wants to see first, of this router."""
         board = [live for live in self._service.board if not live.call.channelless and access.sees(live.call.tenant)]
+        name, states = self._service.name, self._service.ready()
         shown = sorted(board, key=lambda live: (not live.call.still_since or live.call.ended, live.call.started_at))
+        members = []
+        if name:
+            address = self._service.config.cluster.address
+            members = [me(name, address, states, self._service.owned(), len(board))]
         return Now(
             self._now(),
-            self._service.ready(),
-            [_live(live) for live in shown[:MOST_LIVE]],
+            states,
+            [self._live(live) for live in shown[:MOST_LIVE]],
             len(board),
             sum(bool(live.call.still_since) and not live.call.ended for live in board),
             self._lookout.new_calls(lambda route: self._sees(route, access)),
-            self._times(access),
+            sample(
+                seconds
+                for health in self._lookout.health()
+                if self._sees(health.route, access)
+                for seconds in health.times
+            ),
             self._endpoints(access),
             [found for found in self._lookout.troubles() if self._sees(found.route, access)],
+            members,
         )
+
+    async def everywhere(self, access: Access, asked: Asked) -> Now:
+        """The same of all routers. `asked`: how the others are asked for theirs."""
+        own, peers = self.now(access), self._service.peers
+        replies = await peers.ask_all(peers.all(), asked) if peers.shared else []
+        return gathered(own, [(peer, _said(reply)) for peer, reply in replies]) if peers.shared else own
+
+    async def said(self, access: Access, asked: Asked | None) -> bytes:
+        """As JSON; `asked` None: of this router alone."""
+        return written(self.now(access) if asked is None else await self.everywhere(access, asked))
 
     def _sees(self, route: str, access: Access) -> bool:
         """Whether what is a route's is shown; of no route is for who sees all."""
@@ -157,20 +151,22 @@ class View:
         known = [health for health in self._lookout.health() if health.url == url and health.route in names]
         good = max((health.good for health in known if health.good), key=lambda found: found[0], default=None)
         fault = max((health.fault for health in known if health.fault), key=lambda found: found[0], default=None)
-        times = _percentiles(seconds for health in known for seconds in health.times)
-        return Endpoint(url, tuple(names), self._lookout.breaker(url), good, fault, times)
-
-    def _times(self, access: Access) -> tuple[float, float] | None:
-        """p50 and p95 of the last answers."""
-        known = [health for health in self._lookout.health() if self._sees(health.route, access)]
-        return _percentiles(seconds for health in known for seconds in health.times)
+        took = sample(seconds for health in known for seconds in health.times)
+        return Endpoint(url, tuple(names), self._lookout.breaker(url), good, fault, took)
 
     # ---- calls
 
     def live(self, id: str, access: Access) -> LiveCall | None:
         """A call that goes on."""
         found = self._service._live(id, access)
-        return _live(found, whole=True) if found is not None and not found.call.ended else None
+        return self._live(found, whole=True) if found is not None and not found.call.ended else None
+
+    async def here(self, id: str, access: Access) -> bool:
+        """Whether this router is the one to ask about a call: it has it in hand, or knows that it is over."""
+        if self.live(id, access) is not None:
+            return True
+        rows = await self._service.recorder.find(Query(call_id=id, tenant=access.tenant, limit=1))
+        return bool(rows) and rows[0].ended_at is not None
 
     def check(self, id: str, answer: bytes, access: Access) -> None:
         """Whether `act` would take it. Raises AnswerRefused."""
@@ -204,11 +200,26 @@ class View:
             )
         return Sent(attempt.status, attempt.reason, attempt.seconds, attempt.body, attempt.detail)
 
+    def _live(self, live: Live, *, whole: bool = False) -> LiveCall:
+        call = live.call
+        doing: tuple[tuple[str, int, tuple[Any, ...]], ...] = ()
+        if whole:
+            doing = tuple(
+                (program.kind, program.index, tuple(any_json(step) for step in program.steps))
+                for program in call.programs.values()
+            )
+        state = any_json(call.state) if whole else None
+        return LiveCall(
+            call.id, call.asterisk, call.route, call.caller, call.called, call.started_at, hears(call), doing, state,
+            self._service.name,
+        )  # fmt: skip
+
     # ---- deliveries
 
-    async def replay(self, ids: list[str], access: Access) -> int:
-        """Dead letters by their ids; how many are sent again."""
-        return await self._service.notifier.replay(self._service._of(access, Filter(ids=tuple(ids), status="dead")))
+    async def replay(self, ids: list[str], access: Access, *, told: bool = False) -> int:
+        """Dead letters by their ids; how many are sent again. `told`: another router has begun with it."""
+        which = self._service._of(access, Filter(ids=tuple(ids), status="dead"))
+        return await self._service.notifier.replay(which, told=told)
 
     async def waiting(self, access: Access) -> list[dict[str, Any]]:
         """Each notify route with how many wait, and whether it is paused or stopped."""
@@ -304,24 +315,8 @@ class View:
         return route.tenant if route is not None else None
 
 
-def _percentiles(times: Iterable[float]) -> tuple[float, float] | None:
-    """p50 and p95."""
-    ordered = sorted(times)
-    return (ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]) if ordered else None
+def _said(reply: HttpReply | Any) -> Now | None:
+    return read_now(reply.body) if isinstance(reply, HttpReply) and reply.status == 200 else None
 
 
-def _live(live: Live, *, whole: bool = False) -> LiveCall:
-    call = live.call
-    doing: tuple[tuple[str, int, tuple[Any, ...]], ...] = ()
-    if whole:
-        doing = tuple(
-            (program.kind, program.index, tuple(any_json(step) for step in program.steps))
-            for program in call.programs.values()
-        )
-    state = any_json(call.state) if whole else None
-    return LiveCall(
-        call.id, call.asterisk, call.route, call.caller, call.called, call.started_at, hears(call), doing, state
-    )
-
-
-__all__ = ["MOST_LIVE", "MOST_LOGS", "Endpoint", "LiveCall", "Now", "Sent", "View"]
+__all__ = ["MOST_LOGS", "Sent", "View"]

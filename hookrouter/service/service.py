@@ -412,11 +412,11 @@ class Service:
             ]
         return [shown_delivery(found) for found in await self.notifier.find(which, limit, after)]
 
-    async def replay(self, query: dict[str, str], access: Access = ALL) -> int:
+    async def replay(self, query: dict[str, str], access: Access = ALL, *, told: bool = False) -> int:
         which, _, _ = filter_of(query)
         if which == Filter() and query.get("all") != "true":
             raise ValueError("give a filter, such as route=crm, or all=true for every dead letter")
-        return await self.notifier.replay(self._of(access, which))
+        return await self.notifier.replay(self._of(access, which), told=told)
 
     async def recording(self, asterisk: str, name: str, access: Access = ALL) -> Download | int:
         known = asterisk in self.asterisks()

@@ -69,7 +69,7 @@ class Trouble(msgspec.Struct):
     last: float
     call: str = ""
     detail: str = ""
-    slices: deque[tuple[int, int]] = msgspec.field(default_factory=deque)  # (minute, how many)
+    slices: list[tuple[int, int]] = []  # (minute, how many)
 
     def count(self, now: float) -> int:
         """In the last hour."""
@@ -154,7 +154,7 @@ class Lookout:
         else:
             slices.append((minute, 1))
             while slices[0][0] * _MINUTE <= now - HOUR:
-                slices.popleft()
+                del slices[0]
 
     def _attempted(self, fact: f.DeliveryAttempted) -> None:
         key = (fact.url, fact.route)

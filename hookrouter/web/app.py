@@ -32,14 +32,14 @@ from hookrouter.errors import AnswerRefused, OverTheLimit
 from hookrouter.facts import Facts, Warned
 from hookrouter.http.streaming import Download
 from hookrouter.web import pages
-from hookrouter.web.console.pages import console_routes, form_of
+from hookrouter.web.console.pages import asked_now, console_routes, form_of
 from hookrouter.web.feeds import PEER_HEARTBEAT, Feeds
 from hookrouter.web.guard import Guard, Keys, access_of, client_of, holds_of, is_secure, shown_of
 from hookrouter.web.inbound import Serve, inbound
 from hookrouter.web.listeners import HEARTBEAT, Listeners
 from hookrouter.web.listening import listening_routes
 from hookrouter.web.lists import live_calls
-from hookrouter.web.passing import passed, passing
+from hookrouter.web.passing import passed, passing, told_to_all
 from hookrouter.web.problems import Protected, problem
 from hookrouter.web.refusals import Refusals
 from hookrouter.web.sessions import Sessions, cookie, secrets_in
@@ -52,6 +52,7 @@ _READY = ("connected", "standby")
 class Router(Protocol):
     """What the web needs of the service."""
 
+    name: str  # among several routers; empty: it is alone
     tokens: tuple[Token, ...]
     facts: Facts
     refusals: Refusals
@@ -87,7 +88,7 @@ class Router(Protocol):
     async def originate(self, body: bytes, access: Access) -> dict[str, Any]: ...
     async def hangup(self, id: str, access: Access) -> bool: ...
     async def deliveries(self, query: dict[str, str], access: Access) -> list[dict[str, Any]]: ...
-    async def replay(self, query: dict[str, str], access: Access) -> int: ...
+    async def replay(self, query: dict[str, str], access: Access, *, told: bool = False) -> int: ...
     async def recording(self, asterisk: str, name: str, access: Access) -> Download | int:
         """The file, to be closed; or the status of the answer that there is none."""
         ...
@@ -215,7 +216,7 @@ def _browser(router: Router, keys: Keys, sessions: Sessions) -> list[Route | Mou
         return answer
 
     return [
-        *console_routes(router, lambda request: bool(_sessions_of(request))),
+        *console_routes(router, lambda request: bool(_sessions_of(request)) or passed(request) == "session"),
         Route("/login", login, methods=["GET", "POST"]),
         Route("/logout", logout, methods=["POST"]),
         Mount("/static", StaticFiles(directory=pages.STATIC)),
@@ -283,9 +284,16 @@ def _api(router: Router) -> list[Route]:
         if id := request.path_params.get("id"):
             query["id"] = id
         try:
-            return JSONResponse({"replayed": await router.replay(query, access_of(request))}, 202)
+            found: dict[str, Any] = {"replayed": await router.replay(query, access_of(request), told=bool(passed(request)))}
         except ValueError as error:
             return problem(422, "Bad query", str(error))
+        if silent := await told_to_all(router, request):
+            found["silent"] = silent
+        return JSONResponse(found, 202)
+
+    async def now(request: Request) -> Response:
+        others = None if passed(request) else asked_now(request)
+        return Response(await router.console.said(access_of(request), others), media_type="application/json")
 
     return [
         Route("/v1/calls", passing(router, calls, in_turn=True), methods=["GET", "POST"]),
@@ -296,13 +304,14 @@ def _api(router: Router) -> list[Route]:
         Route("/v1/deliveries/replay", replay, methods=["POST"]),
         Route("/v1/deliveries/{id}/replay", replay, methods=["POST"]),
         Route("/v1/events", _events(router)),
+        Route("/v1/now", now),
         *listening_routes(router),
     ]
 
 
 def _events(router: Router) -> Callable[[Request], Awaitable[Response]]:
     async def events(request: Request) -> Response:
-        mine, shown = passed(request), shown_of(request)
+        mine, shown = bool(passed(request)), shown_of(request)
         listener = router.listeners.add(access_of(request), holds_of(request), peer=mine)
         if listener is None:
             why = "others listen to /v1/events already: end one, and try again"

@@ -69,6 +69,11 @@ def holds_of(request: Request) -> Callable[[], bool]:
     return holds
 
 
+def by_session(request: Request) -> bool:
+    """Whether a session has let it through."""
+    return _HOLDS in request.scope
+
+
 def shown_of(request: Request) -> tuple[tuple[str, str], ...]:
     """The header that opens at another router what this request has opened here; none where no token was shown."""
     secret: str = request.scope.get(_SHOWN, "")
@@ -221,4 +226,4 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
     return received
 
 
-__all__ = ["MAX_BODY", "Guard", "Keys", "access_of", "client_of", "has_access", "holds_of", "is_secure", "shown_of"]
+__all__ = ["MAX_BODY", "Guard", "Keys", "access_of", "by_session", "client_of", "has_access", "holds_of", "is_secure", "shown_of"]

@@ -16,7 +16,7 @@ from hookrouter.cluster.peers import PASSED, Asked, Peers, Silent
 from hookrouter.cluster.terms import Lease
 from hookrouter.errors import NotHere
 from hookrouter.http.client import HttpReply
-from hookrouter.web.guard import shown_of
+from hookrouter.web.guard import by_session, shown_of
 from hookrouter.web.problems import problem
 
 _KEPT = ("content-type", "accept")
@@ -31,9 +31,12 @@ class Here(Protocol):
     def peers(self) -> Peers: ...
 
 
-def passed(request: Request) -> bool:
-    """Whether another router asks, which wants to know what is here alone. Anybody may say so: they see less."""
-    return PASSED in request.headers
+def passed(request: Request) -> str:
+    """Whether another router asks, which wants to know what is here alone; `session`: for who has one there.
+
+    Anybody may say so: they see less.
+    """
+    return request.headers.get(PASSED, "")
 
 
 async def asked_of(request: Request) -> Asked:
@@ -41,7 +44,8 @@ async def asked_of(request: Request) -> Asked:
     query = f"?{request.url.query}" if request.url.query else ""
     path = request.scope["raw_path"].decode("ascii", "replace")
     kept = tuple((name, request.headers[name]) for name in _KEPT if name in request.headers)
-    return Asked(request.method, path + query, (*kept, *shown_of(request)), await request.body())
+    mark = "session" if by_session(request) else "1"
+    return Asked(request.method, path + query, (*kept, *shown_of(request)), await request.body(), mark)
 
 
 def passing(router: Here, handler: Handler, *, in_turn: bool = False) -> Handler:
@@ -86,6 +90,14 @@ async def _in_turn(peers: Peers, asked: Asked) -> tuple[HttpReply | None, list[s
     return None, silent
 
 
+async def told_to_all(router: Here, request: Request) -> list[str]:
+    """What is for each router is done by the others, too; the names of those that do not answer."""
+    if passed(request) or not router.peers.shared:
+        return []
+    replies = await router.peers.ask_all(router.peers.all(), await asked_of(request))
+    return sorted(peer.name for peer, reply in replies if isinstance(reply, Silent) or reply.status >= 400)
+
+
 def _as_it_came(reply: HttpReply) -> Response:
     """What another router answered."""
     kind = reply.headers.get("content-type", "application/json")
@@ -110,4 +122,4 @@ def owner_of(lease: Lease) -> dict[str, str]:
     return {"asterisk": lease.entry, "router": lease.name, "address": lease.address}
 
 
-__all__ = ["asked_of", "elsewhere", "not_here", "owner_of", "passed", "passing"]
+__all__ = ["asked_of", "elsewhere", "not_here", "owner_of", "passed", "passing", "told_to_all"]

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from hookrouter.cluster.peers import Asked
 from hookrouter.web.console.call import call_form, call_page
 from hookrouter.web.console.render import render
 from hookrouter.web.console.working import (
@@ -24,7 +25,8 @@ from hookrouter.web.console.working import (
     route_page,
     routes_page,
 )
-from hookrouter.web.guard import access_of
+from hookrouter.web.guard import access_of, shown_of
+from hookrouter.web.passing import elsewhere, passed
 
 if TYPE_CHECKING:
     from hookrouter.web.app import Router
@@ -46,19 +48,32 @@ def console_routes(router: Router, session: Session) -> list[Route]:
     """`session`: whether a request has one that can be ended."""
 
     async def now(request: Request) -> Response:
-        found = router.console.now(access_of(request))
+        found = await router.console.everywhere(access_of(request), asked_now(request))
         return render("now.html", page="Now", live=2000, session=session(request), now=found)
 
     async def calls(request: Request) -> Response:
         query = {name: value for name, value in request.query_params.items() if value}
         return await _calls(router, request, query, session(request))
 
-    async def call(request: Request) -> Response:
+    async def own_call(request: Request) -> Response:
         if request.method == "POST":
             return await call_form(
                 router, request, access_of(request), await form_of(request), session=session(request)
             )
         return await call_page(router, request, access_of(request), session=session(request))
+
+    async def call(request: Request) -> Response:
+        id, access = request.path_params["id"], access_of(request)
+        if not router.peers.shared or await router.console.here(id, access):
+            return await own_call(request)
+        found, silent = (None, list[str]()) if passed(request) else await elsewhere(router, request)
+        if found is not None:
+            return found
+        answer = _nowhere(id, session(request)) if passed(request) else await own_call(request)
+        if answer.status_code == 404 and silent:
+            what = f"the call `{id}` may be with {', '.join(silent)}, which does not answer: try again in some seconds"
+            answer = render("missing.html", 503, page="Calls", live=2000, session=session(request), what=what)
+        return answer
 
     async def deliveries(request: Request) -> Response:
         page = deliveries_form if request.method == "POST" else deliveries_page
@@ -87,6 +102,15 @@ def console_routes(router: Router, session: Session) -> list[Route]:
     ]
 
 
+def asked_now(request: Request) -> Asked:
+    """The question to another router how it goes there."""
+    return Asked("GET", "/v1/now", shown_of(request))
+
+
+def _nowhere(id: str, session: bool) -> Response:
+    return render("missing.html", 404, page="Calls", live=0, session=session, what=f"no call has the id `{id}`")
+
+
 async def _calls(router: Router, request: Request, query: dict[str, str], session: bool) -> Response:
     access, fault, found = access_of(request), "", list[dict[str, Any]]()
     try:
@@ -100,7 +124,8 @@ async def _calls(router: Router, request: Request, query: dict[str, str], sessio
     return render(
         "calls.html", 422 if fault else 200, page="Calls", live=0 if "before" in query or fault else 3000, session=session,
         query=query, calls=found, next=following, fault=fault, routes=names, at=router.console.clock(),
+        several=len(router.asterisks()) > 1,
     )  # fmt: skip
 
 
-__all__ = ["console_routes", "form_of"]
+__all__ = ["asked_now", "console_routes", "form_of"]

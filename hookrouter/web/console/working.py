@@ -18,6 +18,7 @@ from hookrouter.web.console.call import numbers
 from hookrouter.web.console.picture import picture
 from hookrouter.web.console.render import render
 from hookrouter.web.guard import access_of
+from hookrouter.web.passing import passed, told_to_all
 
 if TYPE_CHECKING:
     from hookrouter.web.app import Router
@@ -46,6 +47,8 @@ async def deliveries_page(router: Router, request: Request, *, session: bool, sa
     kept = {**query, "status": status or "any"}
     done = {"replayed": f"{numbers(request, 'many', 0)} are sent again.", "pause": "The route is paused.",
             "go_on": "The route goes on."}.get(given.get("done", ""), "")  # fmt: skip
+    if given.get("silent"):
+        done += f" {given['silent'][:200]} does not answer, and was not told."
     return render(
         "deliveries.html", 422 if fault else 200, page="Deliveries", session=session, write=access.write, query=query,
         live=0 if after or fault else 3000, status=status, found=found, fault=fault, said=said or done,
@@ -66,14 +69,17 @@ async def deliveries_form(router: Router, request: Request, *, session: bool) ->
     if what == "replay":
         if not (chosen := form.get("id", [])):
             return await deliveries_page(router, request, session=session, said="Choose which ones are sent again.")
-        done = {"done": "replayed", "many": await router.console.replay(chosen, access)}
+        many = await router.console.replay(chosen, access, told=bool(passed(request)))
+        done: dict[str, Any] = {"done": "replayed", "many": many}
     elif what in ("pause", "go_on"):
         if not router.console.pause(route, access, on=what == "pause"):
             return await deliveries_page(router, request, session=session, said=f"There is no route {route[:100]}.")
         done = {"done": what}
     else:
         return await deliveries_page(router, request, session=session, said="Use the buttons of the page.")
-    kept = {name: value for name, value in request.query_params.items() if name not in ("done", "many", "after")}
+    if silent := await told_to_all(router, request):
+        done["silent"] = ", ".join(silent)
+    kept = {name: value for name, value in request.query_params.items() if name not in ("done", "many", "after", "silent")}
     return RedirectResponse(f"/deliveries?{urlencode({**kept, **done})}", 303)
 
 
@@ -82,7 +88,7 @@ async def deliveries_form(router: Router, request: Request, *, session: bool) ->
 
 async def routes_page(router: Router, request: Request, *, session: bool) -> Response:
     found = router.console.routes(access_of(request))
-    return render("routes.html", page="Routes", live=3000, session=session, routes=found)
+    return render("routes.html", page="Routes", live=3000, session=session, routes=found, name=router.name)
 
 
 async def route_page(
@@ -101,7 +107,7 @@ async def route_page(
         "route.html", 422 if fault else 200, page="Routes", session=session, write=access.write, route=route,
         live=1000 if one is not None and not one.over else 0 if fault else 5000, endpoint=endpoint,
         facts=_configured(route, count), figures=router.console.figures(name), policy=_policy(route), tries=tries, one=one,
-        fallback=b"\n".join(route.fallback_actions or ()).decode("utf-8", "replace"), fault=fault, given=given or {},
+        name=router.name, fallback=b"\n".join(route.fallback_actions or ()).decode("utf-8", "replace"), fault=fault, given=given or {},
         **_tried(request, one, name),
     )  # fmt: skip
 
@@ -181,6 +187,6 @@ async def logs_page(router: Router, request: Request, *, session: bool) -> Respo
     following = f"/logs?{urlencode({**query, 'before': found[-1].number})}" if more else ""
     return render(
         "logs.html", 422 if fault else 200, page="Logs", session=session, live=0 if "before" in query or fault else 2000,
-        query=query, found=found, fault=fault, next=following, names=sorted({name for name, _ in NAMES.values()}),
+        query=query, found=found, fault=fault, next=following, name=router.name, names=sorted({name for name, _ in NAMES.values()}),
         most=f"{MOST_FACTS:,}",
     )  # fmt: skip
