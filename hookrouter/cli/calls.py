@@ -168,6 +168,8 @@ def tail(path: Path, **options: Any) -> None:
                     for line in response.iter_lines():
                         if line.startswith("data: {"):
                             _follow(console, json.loads(line.removeprefix("data: ")), options)
+                        elif line.startswith("data: ["):  # event: silent
+                            say(_of_others(json.loads(line.removeprefix("data: "))), err=True)
             except httpx.TransportError as error:
                 if not connected:
                     give_up(
@@ -182,6 +184,14 @@ def tail(path: Path, **options: Any) -> None:
             time.sleep(_AGAIN)
     except KeyboardInterrupt:
         pass
+
+
+def _of_others(silent: list[str]) -> str:
+    if not silent:
+        return "all routers are heard again"
+    return (
+        f"nothing is heard of the router{'s' if silent[1:] else ''} {', '.join(silent)}: what happens there is missing"
+    )
 
 
 def _follow(console: Console, fact: dict[str, Any], options: dict[str, Any]) -> None:

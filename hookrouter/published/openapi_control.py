@@ -82,6 +82,59 @@ _RECORDED_CALL = {
         "left_out": {"type": "integer", "description": "Entries that are not kept any more."},
     },
 }
+_NAMES = {"type": "array", "items": _TEXT, "description": "Other routers that did not answer."}
+_MISSING = {
+    "type": "array",
+    "description": "Where several routers share a database: the Asterisks whose calls are not in the list.",
+    "items": {
+        "type": "object",
+        "required": ["asterisk", "router", "address", "why"],
+        "properties": dict.fromkeys(("asterisk", "router", "address", "why"), _TEXT),
+    },
+}
+_OWNED = {
+    "type": "array",
+    "items": _TEXT,
+    "description": "Of an answer to another router: the Asterisks whose calls these are.",
+}
+_NOW = {
+    "type": "object",
+    "description": "How it goes now, at all routers that answer.",
+    "required": ["at", "asterisks", "live", "count", "still", "new_calls", "took", "endpoints", "troubles"],
+    "properties": {
+        "at": _SECONDS,
+        "asterisks": {"type": "object", "additionalProperties": _TEXT, "description": "The state of each connection."},
+        "live": {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "The first 100: who stands still, then the oldest.",
+        },
+        "count": {"type": "integer", "description": "Live calls."},
+        "still": {"type": "integer", "description": "Of them, those that stand still."},
+        "new_calls": {"type": "integer", "description": "In the last minute."},
+        "took": {
+            "type": "array",
+            "items": {"type": "number"},
+            "description": "Seconds of the last answers: a sample, in order.",
+        },
+        "endpoints": {"type": "array", "items": {"type": "object"}},
+        "troubles": {"type": "array", "items": {"type": "object"}, "description": "What went wrong in the last hour."},
+        "members": {
+            "type": "array",
+            "description": "The routers, where several share a database.",
+            "items": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {
+                    **dict.fromkeys(("name", "address", "version"), _TEXT),
+                    "owns": {"type": "object", "additionalProperties": _TEXT, "description": "Asterisk → state."},
+                    "calls": {"type": "integer"},
+                    "answers": {"type": "boolean", "description": "It could be asked."},
+                },
+            },
+        },
+    },
+}
 _RECORD = {
     "type": "object",
     "required": ["call", "entries"],
@@ -138,6 +191,7 @@ def control_schemas() -> dict[str, Any]:
         "Problem": _PROBLEM,
         "NewCall": _new_call(),
         "LiveCall": _LIVE_CALL,
+        "Now": _NOW,
         "RecordedCall": _RECORDED_CALL,
         "CallRecord": _RECORD,
         "Program": _PROGRAM,
@@ -225,8 +279,10 @@ def control_paths() -> dict[str, Any]:
         "type": "boolean",
         "description": "The same `id` was called before: it is one call.",
     }
+    calls["application/json"]["schema"]["properties"] |= {"missing": _MISSING, "asterisks": _OWNED}
     found = _json(_object(deliveries={"type": "array", "items": _reference("Delivery")}))
     replayed = _json(_object(replayed={"type": "integer"}))
+    replayed["application/json"]["schema"]["properties"]["silent"] = _NAMES
     id = {"name": "id", "in": "path", "required": True, "schema": _TEXT}
     audio = _operation(
         "recording",
@@ -235,7 +291,7 @@ def control_paths() -> dict[str, Any]:
         "The file.",
         {"audio/*": {}},
         _404="No such recording.",
-        _503="Too many at a time.",
+        _503="Too many at a time, or the router that owns its Asterisk is silent.",
     )
     again = _operation("replay", "Sends a dead letter again, with the same id.", "202", "How many.", replayed)
     again_all = _operation("replayAll", "Sends dead letters again.", "202", "How many.", replayed, _422="Bad query.")
@@ -303,5 +359,6 @@ def control_paths() -> dict[str, Any]:
                 _503="Too many listeners.",
             )
         },
+        "/v1/now": {"get": _operation("now", "How it goes now.", "200", "Figures.", _json(_reference("Now")))},
         **_listening(),
     }

@@ -284,7 +284,9 @@ def _api(router: Router) -> list[Route]:
         if id := request.path_params.get("id"):
             query["id"] = id
         try:
-            found: dict[str, Any] = {"replayed": await router.replay(query, access_of(request), told=bool(passed(request)))}
+            found: dict[str, Any] = {
+                "replayed": await router.replay(query, access_of(request), told=bool(passed(request)))
+            }
         except ValueError as error:
             return problem(422, "Bad query", str(error))
         if silent := await told_to_all(router, request):

@@ -226,4 +226,15 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
     return received
 
 
-__all__ = ["MAX_BODY", "Guard", "Keys", "access_of", "by_session", "client_of", "has_access", "holds_of", "is_secure", "shown_of"]
+__all__ = [
+    "MAX_BODY",
+    "Guard",
+    "Keys",
+    "access_of",
+    "by_session",
+    "client_of",
+    "has_access",
+    "holds_of",
+    "is_secure",
+    "shown_of",
+]

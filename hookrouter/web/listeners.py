@@ -24,9 +24,7 @@ _MOST_BYTES = 512 * 1024
 class Listener:
     """What one of them has not read yet. `peer`: it is another router."""
 
-    def __init__(
-        self, access: Access = ALL, holds: Callable[[], bool] = lambda: True, *, peer: bool = False
-    ) -> None:
+    def __init__(self, access: Access = ALL, holds: Callable[[], bool] = lambda: True, *, peer: bool = False) -> None:
         self.access = access
         self.holds = holds
         self.peer = peer
@@ -56,7 +54,7 @@ class Listener:
 
     def without(self, silent: Sequence[str]) -> None:
         """From now on what happens at these routers does not come."""
-        self._silent = silent
+        self._silent = tuple(silent)
         self._changed.set()
 
     def end(self, last: bytes = b"") -> None:

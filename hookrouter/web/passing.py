@@ -100,12 +100,11 @@ async def told_to_all(router: Here, request: Request) -> list[str]:
 
 def _as_it_came(reply: HttpReply) -> Response:
     """What another router answered."""
-    kind = reply.headers.get("content-type", "application/json")
     kept = {name: reply.headers[name] for name in ("retry-after",) if name in reply.headers}
     to = reply.headers.get("location", "")
     if to.startswith("/") and not to.startswith("//"):
         kept["location"] = to
-    return Response(reply.body, reply.status, kept, media_type=kind)
+    return Response(reply.body, reply.status, kept, media_type=reply.headers.get("content-type"))
 
 
 def not_here(others: Sequence[Lease], silent: Sequence[str]) -> Response:

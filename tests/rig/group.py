@@ -216,6 +216,17 @@ class Group:
             assert await asyncio.to_thread(self.epoch, entry) > epoch
         return at
 
+    async def taken_over(self, entry: str, before: Member) -> None:
+        """Waits until another router than `before` owns the Asterisk and has connected."""
+        others = [member for member in self.members if member is not before]
+        with self.explained():
+            async with asyncio.timeout(20):
+                while True:
+                    for member in others:
+                        if (await member.router.get("/readyz"))["asterisk"][entry] == "connected":
+                            return
+                    await asyncio.sleep(0.02)
+
     def other(self, member: Member) -> Member:
         return next(one for one in self.members if one is not member)
 

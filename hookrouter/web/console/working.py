@@ -79,7 +79,9 @@ async def deliveries_form(router: Router, request: Request, *, session: bool) ->
         return await deliveries_page(router, request, session=session, said="Use the buttons of the page.")
     if silent := await told_to_all(router, request):
         done["silent"] = ", ".join(silent)
-    kept = {name: value for name, value in request.query_params.items() if name not in ("done", "many", "after", "silent")}
+    kept = {
+        name: value for name, value in request.query_params.items() if name not in ("done", "many", "after", "silent")
+    }
     return RedirectResponse(f"/deliveries?{urlencode({**kept, **done})}", 303)
 
 
