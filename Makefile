@@ -26,6 +26,7 @@ RUNTIMES := golang-go:go ruby:ruby ruby-webrick php-cli:php default-jdk-headless
 lab:  ## A real Asterisk, SIPp, and the languages of the examples (root, Debian: installs what is missing)
 	$(PYTHON) tests/lab/asterisk.py setup --tools sip-tester espeak-ng sox nginx-light:nginx caddy:caddy prometheus:promtool chromium:chromium postgresql:pg_ctlcluster $(RUNTIMES)
 	$(PYTHON) tests/lab/node.py
+	$(PYTHON) tests/lab/kubernetes.py
 
 check: $(VENV)/.dev  ## Lint, types, architecture
 	$(BIN)/ruff check hookrouter tests benchmarks scripts examples

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import re
-import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 from jsonschema import Draft7Validator, Draft202012Validator
+from lab.kubernetes import program
 
+from hookrouter import __version__
 from hookrouter.ari.owner import SORCERY, owner_name
 from hookrouter.config import load
 from hookrouter.web import app as web
@@ -23,6 +25,7 @@ from hookrouter.web import app as web
 _ROOT = Path(__file__).parents[2]
 _DEPLOY = _ROOT / "deploy"
 _KUBERNETES = _DEPLOY / "kubernetes"
+_CHART = _DEPLOY / "helm"
 _SCHEMAS = Path(__file__).parent / "schemas"
 _GIVEN = {
     "HOOKROUTER_SECRET": "whsec_MTIzNDU2Nzg5MGFiY2RlZg==", "HOOKROUTER_TOKEN": "0123456789abcdef", "ARI_PASSWORD": "p",
@@ -85,20 +88,87 @@ def test_the_compose_files_are_valid(path: str) -> None:
 
 
 def test_kustomize_takes_all_of_it() -> None:
-    """Each manifest and file is named; where there is a kubectl, it renders."""
+    """Each manifest and file is named."""
     kustomization = yaml.safe_load((_KUBERNETES / "kustomization.yaml").read_text())
     assert {*kustomization["resources"], "kustomization.yaml"} == {path.name for path in _KUBERNETES.glob("*.yaml")}
     (generated,) = kustomization["configMapGenerator"]
     assert all((_KUBERNETES / name).exists() for name in generated["files"])
     (image,) = kustomization["images"]
     assert image["name"] == _of_kind("StatefulSet")["spec"]["template"]["spec"]["containers"][0]["image"]
-    if shutil.which("kubectl"):
-        command = ["kubectl", "kustomize", str(_KUBERNETES)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-        rendered = [*yaml.safe_load_all(done.stdout)]
-        assert [fault for document in rendered for fault in _faults(document)] == []
-        (name,) = {found["metadata"]["name"] for found in rendered if found["kind"] == "ConfigMap"}
-        assert {"name": name} in [volume.get("configMap") for volume in _volumes(rendered)]
+
+
+def _rendered(*command: str) -> list[dict[str, Any]]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return [*yaml.safe_load_all(done.stdout)]
+
+
+def _chart(*options: str) -> list[dict[str, Any]]:
+    name = next((option for option in options if not option.startswith("--")), "hookrouter")
+    routes = f"--set-file=routes={_KUBERNETES / 'routes.toml'}"
+    image = "--set=image.repository=registry.example.com/hookrouter"
+    more = [option for option in options if option.startswith("--")]
+    return _rendered(program("helm"), "template", name, str(_CHART), routes, image, *more)
+
+
+def test_kustomize_renders_it() -> None:
+    """Valid, and the routes that the pods mount are those that it makes."""
+    rendered = _rendered(program("kubectl"), "kustomize", str(_KUBERNETES))
+    assert [fault for document in rendered for fault in _faults(document)] == []
+    (name,) = {found["metadata"]["name"] for found in rendered if found["kind"] == "ConfigMap"}
+    assert {"name": name} in [volume.get("configMap") for volume in _volumes(rendered)]
+
+
+def _sorted(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(documents, key=lambda found: (found["kind"], found["metadata"]["name"]))
+
+
+def test_the_chart_is_the_same_as_the_manifests() -> None:
+    """With its own values and the name `hookrouter`; but for the name of the routes, which kustomize makes of their content."""
+    text = json.dumps(_rendered(program("kubectl"), "kustomize", str(_KUBERNETES)))
+    plain = json.loads(re.sub(r'"hookrouter-[0-9a-z]{10}"', '"hookrouter"', text))
+    chart = _chart()
+    for found in chart:
+        if found["kind"] == "ConfigMap":
+            assert found["metadata"].pop("labels") == {"app.kubernetes.io/name": "hookrouter"}
+            assert tomllib.loads(found["data"]["routes.toml"]) == tomllib.loads((_KUBERNETES / "routes.toml").read_text())
+            found["data"]["routes.toml"] = (_KUBERNETES / "routes.toml").read_text()
+    assert _sorted(chart) == _sorted(plain)
+    description = yaml.safe_load((_CHART / "Chart.yaml").read_text())
+    assert description["appVersion"] == description["version"] == __version__
+
+
+def test_the_chart_with_other_values() -> None:
+    """Each value is used, and each name is the release's; valid. `helm lint` has nothing to say."""
+    changed = _chart(
+        "pbx", "--set=replicas=5", "--set=secret=mine", "--set=monitoring=watch", "--set=state=9Gi", "--set=image.tag=v7",
+        "--set=resources.limits.memory=1Gi",
+    )  # fmt: skip
+    assert [fault for document in changed for fault in _faults(document)] == []
+    text = json.dumps([found for found in changed if found["kind"] != "ConfigMap"])
+    image = "registry.example.com/hookrouter:v7"
+    for value in ('"replicas": 5', '"name": "mine"', '"watch"', '"9Gi"', image, '"1Gi"', '"pbx-routers"'):
+        assert value in text, value
+    names = [found["metadata"]["name"] for found in changed]
+    assert {*names} == {"pbx", "pbx-routers"}
+    lint = ("lint", "--strict", str(_CHART), "--set=image.repository=x", "--set=routes=x")
+    assert "0 chart(s) failed" in subprocess.run([program("helm"), *lint], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--set=image.repository=x"], "--set-file routes=routes.toml"),
+        (["--set=routes=x"], "--set image.repository="),
+        (["--set=routes=x", "--set=image.repository=x", "--set=replica=2"], "'replica' not allowed"),
+    ],
+)
+def test_the_chart_refuses_what_it_cannot_use(options: list[str], said: str) -> None:
+    """What is missing is named with the remedy; what it does not know is refused."""
+    command = [program("helm"), "template", "hookrouter", str(_CHART), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode != 0
+    assert said in done.stderr
 
 
 def _volumes(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
