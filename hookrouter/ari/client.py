@@ -14,7 +14,7 @@ Source: Asterisk's res_ari, res_http_websocket; docs/asterisk.md.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -26,9 +26,10 @@ from hookrouter.ari.downloads import Downloads
 from hookrouter.ari.events import Head
 from hookrouter.ari.invitation import Invitation
 from hookrouter.ari.lengths import LONGEST_LINE, too_long
+from hookrouter.ari.lines import Lines
 from hookrouter.ari.operations import HttpRequest, Operation, Request, build, operation
 from hookrouter.ari.owner import Owner
-from hookrouter.ari.performing import Busy, Job, Reply
+from hookrouter.ari.performing import Busy, Job, Reply, no_such_operation
 from hookrouter.ari.reasons import basic, info_of, no_answer, refusal
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.ari.websocket import ClientDuplex, Duplex, Link, connect
@@ -36,10 +37,8 @@ from hookrouter.clock import Clock
 from hookrouter.errors import AriFateUnknown, AriUnreachable
 from hookrouter.facts import AriConnected, AriLost, AriReplaced, AriRequested, Facts, Warned
 from hookrouter.http.client import NOT_SENT, Http
-from hookrouter.http.retrying import Again, try_again
 
 _MAX_REPLY = 32 * 1024 * 1024
-_RETRY_TOTAL = 8.0
 _REQUEST_TIMEOUT = 3.0
 _BLOCKING_TIMEOUT = 600.0
 _PROBE_TIMEOUT = 2.0
@@ -111,7 +110,8 @@ class AriClient(Downloads):
         self._owner = Owner(settings, self._http, facts) if permitted is not None and self._http is not None else None
         self._base = settings.url.rstrip("/") + "/ari"
         self._accepted = asyncio.Lock()
-        self._back = asyncio.Event()  # set while connected
+        self.back = asyncio.Event()  # set while connected
+        self.lines = Lines()
 
     @property
     def ready(self) -> bool:
@@ -127,7 +127,7 @@ class AriClient(Downloads):
     @property
     def away(self) -> float:
         """For how many seconds we have tried to connect, or have heard nothing at all over the socket, not even a pong."""
-        if self._trying is not None and not self._back.is_set():
+        if self._trying is not None and not self.back.is_set():
             return self.now() - self._trying
         return self._duplex.quiet if self._duplex is not None else 0.0
 
@@ -261,8 +261,8 @@ class AriClient(Downloads):
             return ("closed", "by us") if reader.cancelled() else reader.result()
         finally:
             self._link = None
-            if self._back.is_set():
-                self._back.clear()
+            if self.back.is_set():
+                self.back.clear()
                 self._trying = None  # it was there until now
             for task in (reader, greeting):
                 task.cancel()
@@ -293,7 +293,7 @@ class AriClient(Downloads):
         if link.open:
             self.state = "connected"
             self._trying = None
-            self._back.set()
+            self.back.set()
             self._facts.emit(AriConnected(self.name, self.apps, self.version, connected.reconnect))
 
     async def _who_is_there(self, link: Link) -> dict[str, Any]:
@@ -343,7 +343,7 @@ class AriClient(Downloads):
 
     def _step_down(self, app: str) -> None:
         self.state = "replaced"
-        self._back.set()  # nobody waits for us
+        self.back.set()  # nobody waits for us
         self._facts.emit(AriReplaced(self.name, app))
 
     def _hang_up(self) -> None:
@@ -384,7 +384,7 @@ class AriClient(Downloads):
 
     # ---- requests ---------------------------------------------------------------------------------------------
 
-    async def perform(
+    def perform(
         self,
         request: Request,
         *,
@@ -393,32 +393,30 @@ class AriClient(Downloads):
         timeout: float = _REQUEST_TIMEOUT,
         call: str = "",
         patient: bool = False,
-    ) -> Reply:
+    ) -> Coroutine[Any, Any, Reply]:
         """Carries out a request; never raises for Asterisk's sake. `timeout`: seconds for each try.
 
         `doubtful`: it may have been sent before. `channel_busy` tells whether something runs on the channel that a blocking
-        operation would wait for. `patient`: while Asterisk is not connected it waits, for as long as that takes.
+        operation would wait for. `patient`: while Asterisk is not connected it waits, for as long as that takes. Requests of
+        one `call` go out in the order in which they were asked for.
         """
         found = operation(request.operation)
         if found is None:
-            return Reply(400, b'{"message":"no such operation"}')
-        job = Job(self, request, found, channel_busy, timeout, call, doubtful, patient)
-        while True:
-            try:
-                return await job.attempt(1)
-            except Again:
-                pass
-            try:
-                return await try_again(job.attempt, total=_RETRY_TOTAL, sleep=self._clock.sleep, now=self.now)
-            except Again:
-                if not patient or self._link is not None or self.state in ("replaced", "stopped"):
-                    return job.last
-            await self._back.wait()
+            return no_such_operation()
+        return Job(self, request, found, channel_busy, timeout, call, doubtful, patient).run()
+
+    @property
+    def comes_back(self) -> bool:
+        return self._link is None and self.state not in ("replaced", "stopped")
+
+    async def sleep(self, delay: float) -> None:
+        await self._clock.sleep(delay)
 
     async def exchange(
-        self, http: HttpRequest, found: Operation, busy: Busy | None, timeout: float
+        self, http: HttpRequest, found: Operation, busy: Busy | None, timeout: float, going: Callable[[], None]
     ) -> tuple[int, bytes, str]:
-        """One request, one reply: (status, body, transport). Raises AriUnreachable or AriFateUnknown."""
+        """One request, one reply: (status, body, transport); `going` just before it is sent. Raises AriUnreachable or
+        AriFateUnknown."""
         if self._permitted is not None and not await self._permitted(or_offered=True):
             raise AriUnreachable("Asterisk is not connected, and another router may take it")
         if self._owner is not None and not self._owner.settled:
@@ -433,6 +431,7 @@ class AriClient(Downloads):
         short = len(self._base) + len(http.target) <= LONGEST_LINE
         if self._http is not None and short and (blocks or not usable or not self._on_socket):
             try:
+                going()
                 return await self._over_http(self._http, http, _BLOCKING_TIMEOUT if blocks else timeout)
             except AriUnreachable:
                 if not usable or not self._on_socket:
@@ -444,6 +443,7 @@ class AriClient(Downloads):
         link = self._link
         if link is None or not link.open:
             raise AriUnreachable("Asterisk is not connected")
+        going()
         reply = await link.ask(http, timeout)
         self._let_in(reply.status, link is self._link)
         return reply.status, reply.body, "ws"

@@ -4,23 +4,28 @@ Rules:
 - What certainly did not arrive, or failed for a passing reason, is tried again.
 - What may have been done is asked for first (repeating.py). That nothing is there proves only that nothing was done as
   long as it cannot have come and gone: a beep is over in a moment. What stays unknown is `unknown`, and not sent again.
+- Until then what its call asks for stands behind it (lines.py), but for a hangup, which ends all of it anyway.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, Protocol
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, Protocol
 
 import msgspec
 
+from hookrouter.ari.lines import Lines
 from hookrouter.ari.operations import HttpRequest, Operation, Request, build, proof_request, proved
 from hookrouter.ari.repeating import Repeat
 from hookrouter.errors import AriFateUnknown, AriUnreachable
-from hookrouter.http.retrying import Again
+from hookrouter.http.retrying import Again, try_again
 
 Fate = Literal["replied", "unreachable", "unknown", "proved"]
 Busy = Callable[[], bool]
 
+_ALWAYS = "channels.hangup"
+_RETRY_TOTAL = 8.0
 _PASSING = frozenset({500, 502, 503, 504})
 _AT_ONCE = 0.5  # seconds after sending in which nothing that was made can have ended already
 
@@ -36,16 +41,24 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     fate: Fate = "replied"
 
 
+async def no_such_operation() -> Reply:
+    return Reply(400, b'{"message":"no such operation"}')
+
+
 class Way(Protocol):
     """The way to Asterisk; `AriClient` is it."""
 
+    lines: Lines
+    back: asyncio.Event  # set while Asterisk is connected
+
     async def exchange(
-        self, http: HttpRequest, found: Operation, busy: Busy | None, timeout: float
+        self, http: HttpRequest, found: Operation, busy: Busy | None, timeout: float, going: Callable[[], None]
     ) -> tuple[int, bytes, str]:
-        """(status, body, transport). Raises AriUnreachable or AriFateUnknown."""
+        """(status, body, transport); calls `going` just before it is sent. Raises AriUnreachable or AriFateUnknown."""
         ...
 
-    async def perform(self, request: Request, *, patient: bool = False) -> Reply: ...
+    async def sleep(self, delay: float) -> None: ...
+    def perform(self, request: Request, *, patient: bool = False) -> Coroutine[Any, Any, Reply]: ...
     def report(
         self,
         request: Request,
@@ -60,12 +73,16 @@ class Way(Protocol):
     def now(self) -> float: ...
     @property
     def app_is_there(self) -> bool: ...
+    @property
+    def comes_back(self) -> bool:
+        """Whether it is not connected, and will be: who is patient waits."""
+        ...
 
 
 class Job:
     """One `perform`: its tries, and what the last one left behind."""
 
-    __slots__ = ("busy", "call", "doubtful", "found", "http", "last", "patient", "request", "timeout", "way")
+    __slots__ = ("busy", "call", "doubtful", "first", "found", "http", "last", "patient", "request", "timeout", "way")
 
     def __init__(self, way: Way, request: Request, found: Operation, busy: Busy | None, timeout: float, call: str,
                  doubtful: bool, patient: bool = False) -> None:  # fmt: skip
@@ -78,7 +95,52 @@ class Job:
         self.call = call
         self.doubtful = doubtful
         self.patient = patient
+        self.first = False  # in the line of its call
         self.last = Reply(0, fate="unreachable")
+
+    async def run(self) -> Reply:
+        """All tries; never raises for Asterisk's sake."""
+        way = self.way
+        try:
+            if self.call in way.lines and self.request.operation != _ALWAYS:
+                await self._stand()
+            while True:
+                try:
+                    return await self.attempt(1)
+                except Again:
+                    pass
+                try:
+                    return await try_again(self.attempt, total=_RETRY_TOTAL, sleep=self._wait, now=way.now)
+                except Again:
+                    if not self.patient or not way.comes_back:
+                        return self.last
+                await way.back.wait()
+        finally:
+            if self.first:
+                self._leave()
+
+    async def _wait(self, delay: float) -> None:
+        """Until Asterisk is connected again, `delay` seconds at most."""
+        back, sleep = self.way.back, self.way.sleep
+        if back.is_set():
+            await sleep(delay)
+            return
+        ways = [asyncio.ensure_future(sleep(delay)), asyncio.ensure_future(back.wait())]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+
+    async def _stand(self) -> None:
+        if self.call and not self.first:
+            await self.way.lines.stand(self.call)
+            self.first = True
+
+    def _leave(self) -> None:
+        if self.first:
+            self.first = False
+            self.way.lines.leave(self.call)
 
     async def attempt(self, number: int) -> Reply:
         """One try, counted from 1. Raises Again where another may follow."""
@@ -86,14 +148,16 @@ class Job:
         if self.doubtful and number == 1 and (settled := await self.settle(None)) is not None:
             return settled
         try:
-            status, body, transport = await way.exchange(self.http, self.found, self.busy, self.timeout)
+            status, body, transport = await way.exchange(self.http, self.found, self.busy, self.timeout, self._leave)
         except AriUnreachable as error:
             way.report(self.request, 0, started, "none", number, self.call, str(error))
             self.last = Reply(0, str(error).encode(), "unreachable" if self.last.fate != "unknown" else "unknown")
+            await self._stand()
             raise Again(error) from None
         except AriFateUnknown as error:
             way.report(self.request, 0, started, "none", number, self.call, str(error))
             self.last = Reply(0, str(error).encode(), "unknown")
+            await self._stand()
             return await self._settle_or_again(started)
         way.report(self.request, status, started, transport, number, self.call, "", body)
         self.last = Reply(status, body)

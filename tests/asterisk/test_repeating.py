@@ -353,9 +353,8 @@ async def test_a_409_that_is_none(client: AriClient, line: Line, name: str) -> N
     assert (await call(new, "PJSIP/nobody")).status == 500
     assert (await call(new, "Local/wait@callers/n")).status == 200
     assert (await call(new, "Local/wait@callers/n")).status == 409
-    raw = await client.exchange(
-        build(Request(name, {"channelId": f"{new}-2", "endpoint": "PJSIP/nobody", "app": app})), operations()[name], None, 5
-    )
+    asked = build(Request(name, {"channelId": f"{new}-2", "endpoint": "PJSIP/nobody", "app": app}))
+    raw = await client.exchange(asked, operations()[name], None, 5, lambda: None)
     assert raw[0] == 409
     assert (await call(f"{new}-2", "PJSIP/nobody")).status == 500
 

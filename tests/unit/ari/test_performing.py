@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from hookrouter.ari.lines import Lines
 from hookrouter.ari.operations import HttpRequest, Operation, Request, operation
 from hookrouter.ari.performing import Job, Reply
 from hookrouter.errors import AriFateUnknown, AriUnreachable
@@ -38,8 +41,13 @@ class Way:
         self.reported: list[tuple[int, int]] = []
         self.time = 0.0
         self.app_is_there = True
+        self.comes_back = False
+        self.lines = Lines()
+        self.back = asyncio.Event()
 
-    async def exchange(self, http: HttpRequest, found: Operation, busy: Any, timeout: float) -> tuple[int, bytes, str]:
+    async def exchange(
+        self, http: HttpRequest, found: Operation, busy: Any, timeout: float, going: Callable[[], None]
+    ) -> tuple[int, bytes, str]:
         what = self.script.pop(0)
         if what == AWAY:
             raise AriUnreachable("refused")
@@ -61,6 +69,9 @@ class Way:
 
     def now(self) -> float:
         return self.time
+
+    async def sleep(self, delay: float) -> None:
+        self.time += delay
 
 
 async def run(way: Way, request: Request, doubtful: bool = False) -> Reply:
@@ -159,3 +170,76 @@ async def test_what_entered_an_app_that_is_gone_may_have_been_there() -> None:
     assert (reply.status, reply.fate, way.script) == (0, "unknown", [200])
     way = Way([CUT, 200])
     assert (await run(way, originate)).status == 200
+
+
+class Door(Way):
+    """Nothing gets through before it is opened; `sent`: what then did, and what was asked for."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__([])
+        self.fault = fault
+        self.opened = asyncio.Event()
+        self.tried = 0
+        self.sent: list[str] = []
+
+    async def exchange(
+        self, http: HttpRequest, found: Operation, busy: Any, timeout: float, going: Callable[[], None]
+    ) -> tuple[int, bytes, str]:
+        self.tried += 1
+        if self.fault == AWAY and not self.opened.is_set():
+            raise AriUnreachable("refused")
+        going()
+        self.sent.append(f"{http.method} {http.target[1:]}".partition("?")[0])
+        if self.fault == CUT and len(self.sent) == 1:
+            raise AriFateUnknown("no reply")
+        await asyncio.sleep(0)
+        return 204, b"", "ws"
+
+    async def perform(self, request: Request, *, patient: bool = False) -> Reply:
+        await self.opened.wait()
+        return await super().perform(request)
+
+    async def sleep(self, delay: float) -> None:
+        await self.opened.wait()
+
+    def ask(self, request: Request, call: str) -> asyncio.Task[Reply]:
+        found = operation(request.operation)
+        assert found is not None
+        return asyncio.create_task(Job(self, request, found, None, 10.0, call, doubtful=False).run())
+
+
+@pytest.mark.parametrize("fault", [AWAY, CUT])
+async def test_what_a_call_asks_for_keeps_its_order(fault: str) -> None:
+    """What did not get through, or may not have, goes before what its call asked for later; others do not wait for it."""
+    way = Door(fault)
+    first = way.ask(PLAY, "1")
+    while not way.tried:
+        await asyncio.sleep(0)
+    later = [way.ask(DTMF, "1"), way.ask(MOVE, "1")]
+    other = way.ask(ANSWER, "2")
+    hangup = way.ask(HANGUP, "1")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert way.sent == (["POST channels/1/play/p", "POST channels/1/answer", "DELETE channels/1"] if fault == CUT else [])
+    way.opened.set()
+    await asyncio.gather(first, *later, other, hangup)
+    assert [what for what in way.sent if what.startswith("POST channels/1/") and "answer" not in what][-3:] == [
+        "POST channels/1/play/p", "POST channels/1/dtmf", "POST channels/1/continue",
+    ]  # fmt: skip
+    assert "1" not in way.lines
+    assert "2" not in way.lines
+
+
+async def test_who_gives_up_lets_the_next_one_pass() -> None:
+    """A task that is cancelled while it stands in the line, or at its head."""
+    way = Door(AWAY)
+    jobs = [way.ask(request, "1") for request in (PLAY, DTMF, MOVE)]
+    for _ in range(10):
+        await asyncio.sleep(0)
+    for job in jobs[:2]:
+        job.cancel()
+    await asyncio.gather(*jobs[:2], return_exceptions=True)
+    way.opened.set()
+    assert (await jobs[2]).status == 204
+    assert way.sent == ["POST channels/1/continue"]
+    assert "1" not in way.lines
