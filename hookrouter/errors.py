@@ -5,6 +5,7 @@
     ├── AnswerRefused           the endpoint's: its answer is not a list of actions; carries every fault with a pointer
     ├── OverTheLimit            whoever asks: more at a time than the route may have
     ├── NotHere                 whoever asks: another router owns that Asterisk
+    ├── HandOverRefused         whoever asks: an Asterisk cannot go to that router, or has not
     ├── AriError                Asterisk's, or the way to it
     │   ├── AriUnreachable      no connection: nothing of the request arrived
     │   ├── AriUnauthorized     401: wrong username or password
@@ -60,6 +61,14 @@ class OverTheLimit(HookrouterError):
 
 class NotHere(HookrouterError):
     """What was asked for is of an Asterisk that another router owns, or nobody at this moment."""
+
+
+class HandOverRefused(HookrouterError):
+    """An Asterisk was not handed over to another router. `status`: as HTTP says it."""
+
+    def __init__(self, status: int, said: str) -> None:
+        self.status = status
+        super().__init__(said)
 
 
 class AriError(HookrouterError):

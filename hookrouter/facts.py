@@ -61,7 +61,7 @@ class AriReplaced(Fact, frozen=True):
 
 class EntryTaken(Fact, frozen=True):
     """This router owns an Asterisk from now on. `why`: it was `free`, `given back`, its lease `over`, its owner `dead`, or it
-    was `offered` by an owner that did not reach it; `of`: who had it.
+    was `offered` by an owner that did not reach it, was `handed over`, or `taken back` from a hand-over; `of`: who had it.
 
     `seconds`: until its calls were read.
     """
@@ -70,6 +70,14 @@ class EntryTaken(Fact, frozen=True):
     epoch: int
     why: str
     of: str = ""
+    seconds: float = 0.0
+
+
+class EntryHandedOver(Fact, frozen=True):
+    """This router has given an Asterisk to the router `to`, as it was asked for. `seconds`: until that one was connected."""
+
+    asterisk: str
+    to: str
     seconds: float = 0.0
 
 

@@ -5,6 +5,7 @@ Rules:
 - Whoever knows that an Asterisk is silent asks it: an owner that gets no answer offers its lease before another takes it.
 - An entry that is lost is let go in the same turn of the loop in which that is known: nothing is sent for it any more.
 - The clock goes on while the process or its machine is stopped: who wakes up after a pause has no trust left.
+- What is given to another router is still held while it moves: nothing is done for it, and nobody else may take it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from hookrouter.cluster.leases import Leases
-from hookrouter.cluster.terms import AGAIN, BEAT, HOUSE, LOOK, Lease, Terms
+from hookrouter.cluster.terms import AGAIN, BEAT, HOUSE, LEASE, LOOK, Lease, Terms
 from hookrouter.errors import StoreError
 from hookrouter.facts import EntryLost, EntryTaken, Facts, Warned
 
@@ -60,6 +61,12 @@ class Keeper:
         self._reaches = reaches
         self._news = asyncio.Event()  # set, and a new one made, whenever the database has been asked
         self._nudge = asyncio.Event()
+        self._stopped = False
+        self._turn = asyncio.Lock()  # one question to the database at a time, with what follows from its answer
+        self._given: set[str] = set()  # what is being handed over
+        self._left: dict[
+            str, float
+        ] = {}  # what was given back as it did not work here: until when it is left to others
         self._owning: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._renewed_at = float("-inf")
@@ -77,10 +84,15 @@ class Keeper:
 
     async def stop(self) -> None:
         """Asks no more; what is held stays held until `release`, or until its time is over."""
-        tasks = [*self._owning, *([self._task] if self._task else [])]
-        for task in tasks:
+        self._stopped = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        async with self._turn:  # whoever has asked for something has its answer
+            owning = list(self._owning)
+        for task in owning:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*owning, return_exceptions=True)
 
     async def release(self) -> bool:
         """Gives all of it back: another router may take it at once. Nothing may be done for it any more.
@@ -99,15 +111,15 @@ class Keeper:
 
     def acts(self, entry: str) -> bool:
         """Whether something may be done for the entry now."""
-        return self.terms.trusts(entry, self._now())
+        return entry not in self._given and self.terms.trusts(entry, self._now())
 
     async def permitted(self, entry: str, *, or_offered: bool = False) -> bool:
         """Waits until something may be done for the entry: for ever, where that is never again.
 
-        False, with `or_offered`: its Asterisk is not reached, and others may have it.
+        False, with `or_offered`: its Asterisk is not reached, and others may have it, or it is on its way to another router.
         """
         while not self.acts(entry):
-            if or_offered and self.terms.offers(entry):
+            if or_offered and (self.terms.offers(entry) or entry in self._given):
                 return False
             await self._news.wait()
         return True
@@ -116,6 +128,59 @@ class Keeper:
         """Somebody else has turned up at the entry's Asterisk."""
         self.terms.doubt(entry)
         self._nudge.set()
+
+    # ---- from one router to another, as somebody asks for it
+
+    def give(self, entry: str) -> int | None:
+        """From now on nothing is done for the entry here. Its epoch; None: it is not held, or is given already."""
+        epoch = self.terms.held.get(entry)
+        if epoch is None or entry in self._given or self._stopped:
+            return None
+        self._given.add(entry)
+        return epoch
+
+    def given(self, entry: str) -> bool:
+        """Whether it is on its way to another router."""
+        return entry in self._given
+
+    async def gone(self, entry: str) -> None:
+        """Who was to take what is given has it: it is let go, and known whose it is when this returns."""
+        if entry in self._given:
+            self._drop(self.terms.lose([entry]))
+        await self._round()
+
+    async def take_given(self, entry: str, epoch: int, of: str) -> int | None:
+        """Takes up what its owner `of` gives under this epoch; the new one. None: it is no longer the owner's to give, or it
+        could not be taken up. Raises StoreError.
+        """
+        async with self._turn:
+            granted = await self._grant(Lease(entry, epoch, "", of, "", LEASE), "handed over", suspected=True)
+        await asyncio.gather(*self._owning)
+        return granted if granted is not None and self.terms.holds(entry, granted) else None
+
+    async def take_back(self, entry: str, epoch: int) -> bool:
+        """Takes up anew what was given under this epoch and nobody has, so that nobody can take it under that any more.
+        False: another router has it. Raises StoreError.
+        """
+        async with self._turn:
+            seen = await self._leases.look()
+            lease = next(lease for lease in seen.leases if lease.entry == entry)
+            mine = lease.router == self.terms.word and not lease.released
+            if mine and lease.epoch != epoch:
+                return True  # it was free for a moment
+            self._drop(self.terms.lose([entry]))
+            if not (mine or lease.over) or await self._grant(lease, "taken back", suspected=mine) is None:
+                return False
+        await asyncio.gather(*self._owning)
+        return entry in self.terms.held
+
+    async def give_back(self, entry: str, epoch: int) -> None:
+        """Of what was taken under this epoch and is of no use here: others may have it, and this router leaves it alone."""
+        async with self._turn:
+            if self.terms.holds(entry, epoch):
+                self._left[entry] = self._now() + LEASE
+                self._drop(self.terms.lose([entry]))
+                await self._leases.release({entry: epoch})
 
     # ---- the loop
 
@@ -139,7 +204,9 @@ class Keeper:
                 return
 
     def _to_probe(self) -> list[str]:
-        return self.terms.to_probe({entry: self._away(entry) for entry in self.terms.held if entry != HOUSE})
+        return self.terms.to_probe(
+            {entry: self._away(entry) for entry in self.terms.held if entry != HOUSE and entry not in self._given}
+        )
 
     def _pace(self) -> float:
         """Seconds until the database is asked again, if no lease is over before."""
@@ -148,6 +215,12 @@ class Keeper:
         return LOOK if self.terms.free() or self.terms.of_others() else BEAT
 
     async def _round(self) -> None:
+        async with self._turn:
+            await self._ask()
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    async def _ask(self) -> None:
         urgent = self._nudge.is_set()
         self._nudge.clear()
         sent_at, held = self._now(), self.terms.held
@@ -166,8 +239,6 @@ class Keeper:
             self._said(None)
             await self._probe()
             await self._take()
-        news, self._news = self._news, asyncio.Event()
-        news.set()
 
     def _said(self, error: StoreError | None) -> None:
         """Of a database that goes and comes back, once each."""
@@ -195,21 +266,28 @@ class Keeper:
         dead = [lease for lease in self.terms.suspects() if await self._refuses(lease.address)]
         better = self.terms.better(self._now())
         for lease in [*self.terms.free(), *dead, *better]:
-            sent_at = self._now()
+            if self._left.get(lease.entry, 0.0) > self._now():
+                continue
             try:
-                epoch = await self._leases.take(
-                    lease.entry, lease.epoch, suspected=lease in dead, offered=lease in better
-                )
+                await self._grant(lease, _why(lease), suspected=lease in dead, offered=lease in better)
             except StoreError:
                 return  # it is looked again
-            if epoch is None:
-                continue
-            self.terms.took(lease.entry, epoch, sent_at)
-            self._leases.hold(self.terms.held)
-            if lease.entry != HOUSE:
-                task = asyncio.create_task(self._take_up(lease, epoch))
-                self._owning.add(task)
-                task.add_done_callback(self._owning.discard)
+
+    async def _grant(self, lease: Lease, why: str, *, suspected: bool = False, offered: bool = False) -> int | None:
+        """Takes it, if nobody was first, and begins to take up what is there; its new epoch. Raises StoreError."""
+        if self._stopped:
+            return None
+        sent_at = self._now()
+        epoch = await self._leases.take(lease.entry, lease.epoch, suspected=suspected, offered=offered)
+        if epoch is None:
+            return None
+        self.terms.took(lease.entry, epoch, sent_at)
+        self._leases.hold(self.terms.held)
+        if lease.entry != HOUSE:
+            task = asyncio.create_task(self._take_up(lease, epoch, why))
+            self._owning.add(task)
+            task.add_done_callback(self._owning.discard)
+        return epoch
 
     async def _refuses(self, address: str) -> bool:
         """Whether nobody listens there, and the machine says so."""
@@ -227,7 +305,7 @@ class Keeper:
         writer.close()
         return False
 
-    async def _take_up(self, lease: Lease, epoch: int) -> None:
+    async def _take_up(self, lease: Lease, epoch: int, why: str) -> None:
         began = self._now()
         try:
             await self._own(lease.entry, epoch)
@@ -240,7 +318,7 @@ class Keeper:
                 await self._leases.release({lease.entry: epoch})
         else:
             seconds = round(self._now() - began, 4)
-            self._facts.emit(EntryTaken(lease.entry, epoch, _why(lease), lease.name, seconds))
+            self._facts.emit(EntryTaken(lease.entry, epoch, why, lease.name, seconds))
 
     def _refused(self, entries: list[str]) -> None:
         """A write was, as they are another router's."""
@@ -254,7 +332,9 @@ class Keeper:
             self._leases.forget(entry)
             if entry != HOUSE:
                 self._let_go(entry)
-                self._facts.emit(EntryLost(entry))
+                if entry not in self._given:
+                    self._facts.emit(EntryLost(entry))
+        self._given.difference_update(entries)
 
 
 def _why(lease: Lease) -> str:

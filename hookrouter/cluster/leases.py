@@ -9,6 +9,9 @@ import msgspec
 
 from hookrouter.cluster.terms import Seen
 
+SILENT = 5.0
+"""Seconds without a word of a router, which says one a second, after which it is taken for dead."""
+
 
 class Identity(msgspec.Struct, frozen=True):
     """Who a router is among the others. `address`: where they reach its HTTP, empty: nowhere."""
@@ -20,12 +23,25 @@ class Identity(msgspec.Struct, frozen=True):
 NOBODY = Identity()
 
 
+class Known(msgspec.Struct, frozen=True):
+    """A router that has used the database. `seconds`: since it was seen last."""
+
+    name: str
+    address: str
+    version: str
+    seconds: float
+
+
 class Leases(Protocol):
     """What a method changes, it changes in one transaction. All raise StoreError where the database does not answer within seconds."""
 
     word: str
     """Of this start: no other start of any router has it."""
     identity: Identity
+
+    async def routers(self) -> list[Known]:
+        """All that have used the database, this one among them."""
+        ...
 
     async def look(self) -> Seen:
         """What there is."""
@@ -65,4 +81,4 @@ class Leases(Protocol):
         ...
 
 
-__all__ = ["NOBODY", "Identity", "Leases"]
+__all__ = ["NOBODY", "SILENT", "Identity", "Known", "Leases"]

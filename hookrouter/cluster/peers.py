@@ -75,12 +75,12 @@ class Peers:
 
     # ---- asking
 
-    async def ask(self, peer: Peer, asked: Asked) -> HttpReply | Silent:
+    async def ask(self, peer: Peer, asked: Asked, timeout: float = _TIMEOUT) -> HttpReply | Silent:
         if not peer.address:
             return Silent(unsent=True)
         sending = self._http.send(
             asked.method, peer.address + asked.target, asked.lines, asked.body,
-            timeout=_TIMEOUT, limit=_LIMIT,
+            timeout=timeout, limit=_LIMIT,
         )  # fmt: skip
         return await self._patiently(peer, sending)
 

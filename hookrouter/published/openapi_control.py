@@ -267,6 +267,41 @@ def _listening() -> dict[str, Any]:
     }
 
 
+def _cluster() -> dict[str, Any]:
+    """Several routers: an Asterisk goes from one to another."""
+    name = {"name": "asterisk", "in": "path", "required": True, "schema": _TEXT}
+    place = _json(_object(router=_TEXT, version=_TEXT, state=_TEXT, reached={"type": "boolean"}))
+    look = _operation(
+        "clusterLook", "Whether this router could take the Asterisk.", "200", "What it says.", place,
+        _404="No such Asterisk.", _409="There is one router only.",
+    )  # fmt: skip
+    seconds = {"type": "number", "description": "Until the other one was connected."}
+    given = _json(_object(asterisk=_TEXT, router=_TEXT, address=_TEXT, seconds=seconds))
+    summary = "Has the Asterisk's owner, whichever router is asked, give it to another router that runs. Calls go on."
+    give = _operation(
+        "handOver", summary, "200", "The other one has it.", given, _404="No such Asterisk.",
+        _409="Nothing was moved: nobody could take it, or not that one.", _422="No such router, or a bad request.",
+        _503="Nothing was moved: the owner or the database does not answer.",
+        _504="It was not taken in time: who has it now is said.",
+    )  # fmt: skip
+    to = {"type": "string", "description": "The router's name; default: whoever says first that it can."}
+    body: dict[str, Any] = {"type": "object", "properties": {"to": to}, "additionalProperties": False}
+    taken = _json(_object(router=_TEXT, epoch={"type": "integer"}))
+    take = _operation(
+        "clusterTake", "What an owner asks of the router that is to have its Asterisk.", "200", "It is connected.", taken,
+        _404="No such Asterisk.", _409="It is not the owner's any more.", _422="Bad request.",
+        _503="The database does not answer.", _504="It has not connected, and was given back.",
+    )  # fmt: skip
+    of = _json(_object(epoch={"type": "integer", "description": "That of the owner."}, of=_TEXT))
+    return {
+        "/v1/cluster/{asterisk}": {"parameters": [name], "get": look},
+        "/v1/cluster/{asterisk}/hand-over": {"parameters": [name], "post": give | {"requestBody": {"content": _json(body)}}},
+        "/v1/cluster/{asterisk}/take": {
+            "parameters": [name], "post": take | {"requestBody": {"required": True, "content": of}}
+        },
+    }  # fmt: skip
+
+
 def control_paths() -> dict[str, Any]:
     state = _json(_object(ready={"type": "boolean"}, asterisk={"type": "object"}))
     ready = _operation("ready", "Is every Asterisk connected?", "200", "All are.", state, open=True)
@@ -360,5 +395,6 @@ def control_paths() -> dict[str, Any]:
             )
         },
         "/v1/now": {"get": _operation("now", "How it goes now.", "200", "Figures.", _json(_reference("Now")))},
+        **_cluster(),
         **_listening(),
     }

@@ -59,7 +59,7 @@ class Entries:
         if (leases := service.store.leases) is not None:
             names = [settings.name for settings in service.config.asterisks]
             keeper = self.keeper = Keeper(
-                leases, names, self._own, self._let_go, service.facts, away=self._away, reaches=self._reaches
+                leases, names, self._own, self._let_go, service.facts, away=self._away, reaches=self.reaches
             )
             service.runner.permitted = keeper.permitted
             service.notifier.sharers = lambda: keeper.terms.owners
@@ -130,7 +130,8 @@ class Entries:
         client = self.clients.get(name)
         return client.away if client is not None else 0.0
 
-    async def _reaches(self, name: str) -> bool:
+    async def reaches(self, name: str) -> bool:
+        """Whether this machine reaches the Asterisk now."""
         settings = next(settings for settings in self._service.config.asterisks if settings.name == name)
         return await reaches(settings, self._service.ari_http)
 
@@ -139,13 +140,26 @@ class Entries:
         client = self.clients.pop(name, None)
         if client is not None:
             client.let_go()
-            task = asyncio.get_running_loop().create_task(client.stop())
-            self._stopping.add(task)
-            task.add_done_callback(self._stopping.discard)
+            if not self.given(name):
+                self.close(client)
         service.runner.let_go(name)
         service.flow.forget(name)
         service.resumer.forget(name)
         service.notifier.let_go()
+
+    def given(self, name: str) -> bool:
+        """Whether it is on its way to another router."""
+        return self.keeper is not None and self.keeper.given(name)
+
+    def stand_still(self, name: str) -> None:
+        """Nothing more is done for it here; what Asterisk tells waits. Its socket is left open, until `close`."""
+        self._service.flow.hold(name)
+        self._service.runner.let_go(name)
+
+    def close(self, client: AriClient) -> None:
+        task = asyncio.get_running_loop().create_task(client.stop())
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
 
     def _client(self, settings: AsteriskSettings, meta: Mapping[str, bytes]) -> AriClient:
         name, service, keeper = settings.name, self._service, self.keeper

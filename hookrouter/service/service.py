@@ -30,6 +30,7 @@ from hookrouter.delivery.notifier import Notifier
 from hookrouter.delivery.outcome import Attempt
 from hookrouter.delivery.queue import Filter, StoredDelivery
 from hookrouter.delivery.sender import Sender
+from hookrouter.errors import NotHere
 from hookrouter.facts import Exchanged, Facts, JournalRecovered, RoutesLoaded, Warned, said_fields
 from hookrouter.flow import Flow
 from hookrouter.http.client import Http
@@ -44,6 +45,7 @@ from hookrouter.service.console import View
 from hookrouter.service.endings import keep_endings
 from hookrouter.service.entries import Entries
 from hookrouter.service.filtering import filter_of
+from hookrouter.service.handing import Handing
 from hookrouter.service.listening import Company, Listening
 from hookrouter.service.recorded import query_of, shown_record, shown_row, start_recording
 from hookrouter.service.resume import Resumer
@@ -112,6 +114,7 @@ class Service:
         self.board = Board()
         self.entries = Entries(self)
         self.clients = self.entries.clients
+        self.handing = Handing(self)
         self.recorder = Recorder(
             record_path(store_url), facts, self.clock, self._plan,
             days=config.store.timeline_days, most_bytes=config.store.record_bytes,
@@ -180,6 +183,7 @@ class Service:
         self.listening.end()
         await self.feeds.stop()
         await self.runner.stop()
+        await self.handing.stop()
         await self.entries.stop()
         await self.notifier.stop(1.0)
         if self._server is not None:
@@ -334,6 +338,7 @@ class Service:
         for finished in await self.store.recent_calls(1000):
             if finished.call_id == id and access.sees(tenant_of_summary(finished)):
                 return shown_summary(finished) | {"timeline": await self._timeline(id, access)}
+        self._not_moving()
         return None
 
     async def _timeline(self, id: str, access: Access) -> list[dict[str, Any]]:
@@ -354,9 +359,15 @@ class Service:
         found = await self.recorder.read(id, access.tenant)
         return shown_record(*found) if found is not None else None
 
+    def _not_moving(self) -> None:
+        """Raises NotHere where what is not found may be on its way to another router."""
+        if self.handing.moving():
+            raise NotHere("an Asterisk is on its way to another router")
+
     def act(self, id: str, answer: bytes, access: Access = ALL) -> bool:
         live, decoded = self.judged(id, answer, access)
         if live is None:
+            self._not_moving()
             return False
         self.flow.inject(live, decoded)
         return True
@@ -375,7 +386,8 @@ class Service:
         from hookrouter.service.originating import originate
 
         names = [settings.name for settings in self.config.asterisks]
-        return await originate(self.clients, self.flow, self.config.routes, self.call, body, access.tenant, names)
+        clients = {name: client for name, client in self.clients.items() if not self.entries.given(name)}
+        return await originate(clients, self.flow, self.config.routes, self.call, body, access.tenant, names)
 
     def _ringing(self, id: str, access: Access) -> tuple[str, str, Announce] | None:
         """A call of ours that has been asked for and is not there yet: where, on which channel, and what it is to be."""
@@ -389,6 +401,7 @@ class Service:
         elif ringing is not None:
             asterisk, channel, _ = ringing
         else:
+            self._not_moving()
             return False
         await self.clients[asterisk].perform(Request("channels.hangup", {"channelId": channel}), call=id)
         return True

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from hookrouter.cluster.leases import Identity
+from hookrouter.cluster.leases import Identity, Known
 from hookrouter.cluster.terms import LEASE, Lease, Peer, Seen
 from hookrouter.errors import StoreError
 from hookrouter.store.postgres_link import Link, Session, explain, shown
@@ -73,6 +73,9 @@ class PostgresLeases:
 
     async def look(self) -> Seen:
         return await self._run(self._seen)
+
+    async def routers(self) -> list[Known]:
+        return await self._run(lambda session: [Known(*row) for row in session.execute(QUERIES["routers"]).fetchall()])
 
     async def renew(self, held: Mapping[str, int]) -> Seen:
         def asked(session: Session) -> Seen:

@@ -37,6 +37,7 @@ NAMES: dict[type[Fact], tuple[str, Level]] = {
     f.AriLost: ("ari.reconnecting", "warning"),
     f.AriReplaced: ("ari.replaced", "error"),
     f.EntryTaken: ("entry.taken", "info"),
+    f.EntryHandedOver: ("entry.handed_over", "info"),
     f.EntryLost: ("entry.lost", "warning"),
     f.EventReceived: ("event.received", "debug"),
     f.AriRequested: ("ari.requested", "debug"),

@@ -92,6 +92,12 @@ class Metrics:
         self.lost = Counts(
             "hookrouter_entries_lost", "Times another router has taken one from it.", ["asterisk"], registry=r
         )
+        self.handed_over = Counts(
+            "hookrouter_entries_handed_over",
+            "Times this router has given one to another, as asked.",
+            ["asterisk"],
+            registry=r,
+        )
         self.events = Counts("hookrouter_events", "ARI events received.", ["asterisk", "type"], registry=r)
         self.requests = Counts(
             "hookrouter_ari_requests", "ARI requests by what came of them.", ["operation", "status"], registry=r
@@ -222,6 +228,12 @@ def _entry_lost(m: Metrics, fact: f.EntryLost) -> None:
     m.lost.of[fact.asterisk,] += 1
 
 
+def _entry_handed_over(m: Metrics, fact: f.EntryHandedOver) -> None:
+    m.owned.labels(fact.asterisk).set(0)
+    m.connected.labels(fact.asterisk).set(0)
+    m.handed_over.of[fact.asterisk,] += 1
+
+
 def _call_started(m: Metrics, fact: f.CallStarted) -> None:
     m.calls_started.of[fact.route,] += 1
 
@@ -298,6 +310,7 @@ _HANDLERS: dict[type[Fact], Callable[[Metrics, Any], None]] = {
     f.AriReplaced: _replaced,
     f.EntryTaken: _entry_taken,
     f.EntryLost: _entry_lost,
+    f.EntryHandedOver: _entry_handed_over,
     f.CallStarted: _call_started,
     f.CallFinished: _call_finished,
     f.ActionFinished: _action,

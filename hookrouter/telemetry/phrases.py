@@ -62,6 +62,10 @@ def _taken(fact: f.EntryTaken) -> str:
     of = f" {by} {log_value(fact.of)}" if fact.of else ""
     reasons = {"free": "nobody had it", "over": f"the lease{of} was over", "dead": f"the process{of} is dead"}
     reasons["offered"] = f"{log_value(fact.of)} did not reach it"
+    reasons |= {
+        "handed over": f"{log_value(fact.of)} has handed it over",
+        "taken back": "nobody took what was handed over",
+    }
     why = reasons.get(fact.why, f"it was given back{of}")
     return f"{fact.asterisk}: {why}; its calls were read in {duration(fact.seconds)} (epoch {fact.epoch})"
 
@@ -112,6 +116,9 @@ _PHRASES: dict[type[Fact], Callable[[Any], str]] = {
         "give each program an app of its own; a router that has stepped down is to be restarted"
     ),
     f.EntryTaken: _taken,
+    f.EntryHandedOver: lambda fact: (
+        f"{fact.asterisk}: {log_value(fact.to)} has it after {duration(fact.seconds)}, as was asked for"
+    ),
     f.EntryLost: lambda fact: f"{fact.asterisk}: another router owns it now; its calls are let go here",
     f.CallStarted: _started,
     f.CallFinished: lambda fact: f"{fact.reason}, after {duration(fact.seconds)}",

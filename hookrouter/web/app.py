@@ -32,6 +32,7 @@ from hookrouter.errors import AnswerRefused, OverTheLimit
 from hookrouter.facts import Facts, Warned
 from hookrouter.http.streaming import Download
 from hookrouter.web import pages
+from hookrouter.web.cluster import cluster_routes
 from hookrouter.web.console.pages import asked_now, console_routes, form_of
 from hookrouter.web.feeds import PEER_HEARTBEAT, Feeds
 from hookrouter.web.guard import Guard, Keys, access_of, client_of, holds_of, is_secure, shown_of
@@ -58,6 +59,7 @@ class Router(Protocol):
     refusals: Refusals
     listeners: Listeners
     listening: Any  # hookrouter.service.listening.Listening: who answers events over this API
+    handing: Any  # hookrouter.service.handing.Handing: what goes from one router to another
     console: Any  # hookrouter.service.console.View: what the pages ask for
 
     peers: Peers
@@ -125,6 +127,7 @@ def create_app(router: Router) -> Starlette:
             *_open(router),
             *_browser(router, keys, sessions),
             *_api(router),
+            *cluster_routes(router),
             *sound_routes(router),
             *_sockets(router),
         ],

@@ -74,7 +74,7 @@ async def elsewhere(router: Here, request: Request, *, in_turn: bool = False) ->
     if not peers:
         return None, []
     found, silent = await (_in_turn(router.peers, asked) if in_turn else router.peers.first(peers, asked))
-    return _as_it_came(found) if found is not None else None, silent
+    return as_it_came(found) if found is not None else None, silent
 
 
 async def _in_turn(peers: Peers, asked: Asked) -> tuple[HttpReply | None, list[str]]:
@@ -98,7 +98,7 @@ async def told_to_all(router: Here, request: Request) -> list[str]:
     return sorted(peer.name for peer, reply in replies if isinstance(reply, Silent) or reply.status >= 400)
 
 
-def _as_it_came(reply: HttpReply) -> Response:
+def as_it_came(reply: HttpReply) -> Response:
     """What another router answered."""
     kept = {name: reply.headers[name] for name in ("retry-after",) if name in reply.headers}
     to = reply.headers.get("location", "")
@@ -121,4 +121,4 @@ def owner_of(lease: Lease) -> dict[str, str]:
     return {"asterisk": lease.entry, "router": lease.name, "address": lease.address}
 
 
-__all__ = ["asked_of", "elsewhere", "not_here", "owner_of", "passed", "passing", "told_to_all"]
+__all__ = ["as_it_came", "asked_of", "elsewhere", "not_here", "owner_of", "passed", "passing", "told_to_all"]

@@ -47,6 +47,7 @@ FAULTS = {
     33: "actions and hangups go to whichever router",
     34: "the owner is killed while it drains many notify events, of which another one drains a part",
     36: "a soak of several routers with 21 to 31 at random",
+    37: "an Asterisk is handed over to another router by the command",
 }
 _BEGIN, _END = "<!-- measured -->", "<!-- /measured -->"
 _ROW = re.compile(r"^\| (\d+) \| .*? \| (.*) \| (\S+, \d+) \| `(.*)` \|$", re.M)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from hookrouter.cluster.keeper import Keeper
+from hookrouter.cluster.leases import Identity, Known
 from hookrouter.cluster.terms import AGAIN, AWAY, HOUSE, LEASE, LOOK, STEADY, Lease, Seen
 from hookrouter.errors import StoreError
 from hookrouter.facts import EntryLost, EntryTaken, Fact, Facts, Warned
@@ -18,6 +19,7 @@ class Database:
     """Leases in memory; `silent`: it does not answer. See `hookrouter.cluster.leases.Leases`."""
 
     word = "me"
+    identity = Identity("me")
 
     def __init__(self, *leases: Lease) -> None:
         self.leases = {lease.entry: lease for lease in leases}
@@ -25,6 +27,9 @@ class Database:
         self.written: Mapping[str, int] = {}
         self.forgotten: list[str] = []
         self.lost: Callable[[list[str]], None] = lambda entries: None
+
+    async def routers(self) -> list[Known]:
+        return []
 
     async def look(self) -> Seen:
         if self.silent:
@@ -283,3 +288,81 @@ async def test_that_the_database_has_gone_back_in_time_is_told_once() -> None:
     await hall.round()
     (warned,) = [fact for fact in hall.facts if isinstance(fact, Warned)]
     assert "the last 2.5 s" in warned.message
+
+
+async def _at(hall: Hall, epoch: int) -> None:
+    """It owns the Asterisk under this epoch."""
+    hall.database.leases["main"] = Lease("main", epoch - 1, "", "", "", 0.0, released=True)
+    await hall.round()
+    assert hall.owned == [("main", epoch)]
+
+
+async def test_what_is_given_is_held_until_another_has_it_and_nothing_is_done_for_it() -> None:
+    """Who would wait is told that it is in vain; that it has gone is no alarm."""
+    hall = Hall(Database())
+    await _at(hall, 5)
+    assert hall.keeper.give("main") == 5
+    assert hall.keeper.give("main") is None
+    assert not hall.keeper.acts("main")
+    assert not await hall.keeper.permitted("main", or_offered=True)
+    hall.away, hall.reached = AWAY, False
+    await hall.round()
+    assert not hall.database.leases["main"].offered
+    assert hall.let_go == []
+    hall.database.leases["main"] = Lease("main", 6, "other", "other", "", LEASE)
+    await hall.keeper.gone("main")
+    assert (hall.let_go, hall.database.written) == (["main"], {HOUSE: 1})
+    assert not [fact for fact in hall.facts if isinstance(fact, EntryLost)]
+    assert not hall.keeper.given("main")
+
+
+async def test_what_another_gives_is_taken_under_the_epoch_that_it_was_told() -> None:
+    """A lease that is not over; who asks late comes to nothing."""
+    hall = Hall(other())
+    assert await hall.keeper.take_given("main", 6, "other") is None
+    assert await hall.keeper.take_given("main", 7, "other") == 8
+    assert hall.owned == [("main", 8)]
+    assert [(fact.why, fact.of) for fact in hall.facts if isinstance(fact, EntryTaken)] == [("handed over", "other")]
+    hall = Hall(other(), fails=StoreError("the calls cannot be read"))
+    assert await hall.keeper.take_given("main", 7, "other") is None
+
+
+async def test_what_nobody_has_taken_is_taken_back_under_another_epoch() -> None:
+    """So that who was asked to take it cannot any more; also where it was taken, and given back."""
+    hall = Hall(Database())
+    await _at(hall, 5)
+    hall.keeper.give("main")
+    assert await hall.keeper.take_back("main", 5)
+    assert (hall.owned, hall.let_go) == ([("main", 5), ("main", 6)], ["main"])
+    assert hall.keeper.acts("main")
+    hall.keeper.give("main")
+    hall.database.leases["main"] = Lease("main", 7, "other", "other", "", LEASE, released=True)
+    assert await hall.keeper.take_back("main", 6)
+    assert hall.owned[-1] == ("main", 8)
+    hall.keeper.give("main")
+    hall.database.leases["main"] = Lease("main", 9, "other", "other", "", LEASE)
+    assert not await hall.keeper.take_back("main", 8)
+    assert hall.let_go == ["main", "main", "main"]
+
+
+async def test_what_was_of_no_use_is_left_to_others_for_a_while() -> None:
+    """Else it would be taken again before its former owner looks."""
+    hall = Hall(other())
+    await hall.keeper.take_given("main", 7, "other")
+    await hall.keeper.give_back("main", 8)
+    assert hall.database.leases["main"].released
+    await hall.round()
+    assert hall.owned == [("main", 8)]
+    hall.now += LEASE
+    await hall.round()
+    assert hall.owned == [("main", 8), ("main", 9)]
+
+
+async def test_who_ends_gives_and_takes_nothing() -> None:
+    """What it holds is given back with the rest."""
+    hall = Hall(Database())
+    await hall.keeper.start()
+    await hall.keeper.stop()
+    assert hall.keeper.give("main") is None
+    hall.database.leases["main"] = Lease("main", 7, "other", "other", "", LEASE)
+    assert await hall.keeper.take_given("main", 7, "other") is None
