@@ -27,6 +27,10 @@ _FORGOTTEN = (
     "the database has forgotten the last {:.1f} s of what it had confirmed: a standby that lagged was promoted, or an older state "
     "restored. What calls did in that time may happen again, and what was to be told to notify routes may be lost"
 )
+_NEWER = (
+    "[asterisk.{}] was served by a newer hookrouter, and has calls in its format ({}; this one reads up to {}): start a router of "
+    "the newer version, or wait until these calls are over: this one takes it then"
+)
 _ASKED = 0.3  # seconds for a connection that is refused, or is not
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -67,6 +71,7 @@ class Keeper:
         self._left: dict[
             str, float
         ] = {}  # what was given back as it did not work here: until when it is left to others
+        self._told: set[str] = set()
         self._owning: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._renewed_at = float("-inf")
@@ -239,6 +244,7 @@ class Keeper:
             self._said(None)
             await self._probe()
             await self._take()
+            self._say_what_is_newer()
 
     def _said(self, error: StoreError | None) -> None:
         """Of a database that goes and comes back, once each."""
@@ -272,6 +278,13 @@ class Keeper:
                 await self._grant(lease, _why(lease), suspected=lease in dead, offered=lease in better)
             except StoreError:
                 return  # it is looked again
+
+    def _say_what_is_newer(self) -> None:
+        """Of what is free and has calls that only a newer router reads, once each."""
+        for lease in self.terms.free():
+            if lease.format > self._leases.format and lease.entry not in self._told:
+                self._told.add(lease.entry)
+                self._facts.emit(Warned("cluster", _NEWER.format(lease.entry, lease.format, self._leases.format)))
 
     async def _grant(self, lease: Lease, why: str, *, suspected: bool = False, offered: bool = False) -> int | None:
         """Takes it, if nobody was first, and begins to take up what is there; its new epoch. Raises StoreError."""

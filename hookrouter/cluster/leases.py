@@ -38,6 +38,8 @@ class Leases(Protocol):
     word: str
     """Of this start: no other start of any router has it."""
     identity: Identity
+    format: int
+    """The newest format of calls' snapshots that this router reads, and the one in which it writes."""
 
     async def routers(self) -> list[Known]:
         """All that have used the database, this one among them."""
@@ -52,8 +54,9 @@ class Leases(Protocol):
         ...
 
     async def take(self, entry: str, seen: int, *, suspected: bool = False, offered: bool = False) -> int | None:
-        """The new epoch; None: somebody else was first. `seen`: the lease's epoch when it was looked at. `suspected`: its
-        holder's process is known to be no more. `offered`: only if its holder offers it still.
+        """The new epoch; None: somebody else was first, or calls are there in a newer format than `format`. `seen`: the lease's
+        epoch when it was looked at. `suspected`: its holder's process is known to be no more. `offered`: only if its holder
+        offers it still.
         """
         ...
 

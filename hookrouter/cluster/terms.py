@@ -40,7 +40,7 @@ HOUSE = "~house"
 class Lease(msgspec.Struct, frozen=True):
     """A lease as the database has it. `router`: the word of its holder's start; `left`: seconds until it is over, by the
     database's clock; `gone`: its holder's session has ended; `offered`: its holder does not reach the Asterisk; `until`:
-    when it is over, in seconds since the epoch, by that clock.
+    when it is over, in seconds since the epoch, by that clock; `format`: the newest one in which its calls may be written.
     """
 
     entry: str
@@ -53,6 +53,7 @@ class Lease(msgspec.Struct, frozen=True):
     gone: bool = False
     offered: bool = False
     until: float = 0.0
+    format: int = 0
 
     @property
     def over(self) -> bool:

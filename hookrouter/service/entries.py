@@ -204,7 +204,8 @@ class Entries:
                 service.facts.emit(
                     Warned("journal", f"call {stored.call_id} cannot be read: {what}", str(stored.call_id))
                 )
-                service.store.drop_call(stored.call_id)
+                if self.keeper is None:  # else another router may read it
+                    service.store.drop_call(stored.call_id)
                 continue
             if call.asterisk not in names:
                 said = f"[asterisk.{call.asterisk}] is no longer in routes.toml: its call is forgotten"

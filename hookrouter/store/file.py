@@ -21,6 +21,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from hookrouter import __version__
 from hookrouter.errors import StoreError
 from hookrouter.store.private import check_folder, open_private, secure_database
 from hookrouter.store.queries import read_migrations
@@ -149,8 +150,8 @@ def migrate(connection: sqlite3.Connection, name: str) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(scripts):
         raise StoreError(
-            f"{name}: was written by a newer hookrouter (schema {version}, this one knows {len(scripts)}): "
-            "install the newer one, or set HOOKROUTER_STORE to another file"
+            f"{name}: was written by a newer hookrouter (schema {version}; this is {__version__}, which knows schema "
+            f"{len(scripts)}): install the newer one, or set HOOKROUTER_STORE to another file"
         )
     for number, script in enumerate(scripts[version:], version + 1):
         try:

@@ -24,7 +24,7 @@ from hookrouter.errors import ConfigurationError, Fault, StoreError
 from hookrouter.facts import Facts
 from hookrouter.store import postgres_rows
 from hookrouter.store.committing import Committing
-from hookrouter.store.postgres_leases import PostgresLeases
+from hookrouter.store.postgres_leases import QUERIES, PostgresLeases
 from hookrouter.store.postgres_link import Link, Session, explain, shown
 from hookrouter.store.queries import read_migrations
 from hookrouter.store.retention import Retention
@@ -141,9 +141,19 @@ def migrate(session: Session, place: str) -> None:
         version = row[0] if row else 0
         if version > len(scripts):
             raise StoreError(
-                f"{place}: was written by a newer hookrouter (schema {version}, this one knows {len(scripts)}): "
-                "install the newer one, or set HOOKROUTER_STORE to another database"
+                f"{place}: was written by a newer hookrouter ({_newest(session)}schema {version}; this is {__version__}, which "
+                f"knows schema {len(scripts)}): install the newer one, or set HOOKROUTER_STORE to another database"
             )
         for script in scripts[version:]:
             session.execute(script.encode())
         session.execute("UPDATE hookrouter.schema SET version = %s", (len(scripts),))
+
+
+def _newest(session: Session) -> str:
+    """Which version was there last, as far as its tables still tell that to an older one."""
+    try:
+        with session.transaction():
+            row = session.execute(QUERIES["newest"], (__version__,)).fetchone()
+    except psycopg.Error:
+        return ""
+    return f"{row[0]}, " if row else ""

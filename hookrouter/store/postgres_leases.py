@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
+from hookrouter.calls.call import VERSION
 from hookrouter.cluster.leases import Identity, Known
 from hookrouter.cluster.terms import LEASE, Lease, Peer, Seen
 from hookrouter.errors import StoreError
@@ -19,6 +20,8 @@ from hookrouter.store.writer import WriterThread
 T = TypeVar("T")
 
 DEADLINE = 2.0
+TAKE = b"SELECT hookrouter.take_v2(%s, %s, %s, %s, %s, %s)"
+TAKE_OFFERED = b"SELECT hookrouter.take_offered_v2(%s, %s, %s, %s, %s)"
 QUERIES = {name: query.encode() for name, query in read_queries("queries_postgres.sql").items()}
 
 
@@ -58,6 +61,7 @@ class PostgresLeases:
     def __init__(self, url: str, place: str, identity: Identity, store: Any) -> None:
         self.word = secrets.token_hex(8)
         self.identity = identity
+        self.format = VERSION
         self.link = Link(url)
         self._place = place
         self._store = store
@@ -87,10 +91,15 @@ class PostgresLeases:
     async def take(self, entry: str, seen: int, *, suspected: bool = False, offered: bool = False) -> int | None:
         def asked(session: Session) -> int | None:
             terms = (self.word, entry, seen, LEASE)
-            if offered:
-                row = session.execute(b"SELECT hookrouter.take_offered_v1(%s, %s, %s, %s)", terms).fetchone()
-            else:
-                row = session.execute(b"SELECT hookrouter.take_v1(%s, %s, %s, %s, %s)", (*terms, suspected)).fetchone()
+            try:
+                if offered:
+                    row = session.execute(TAKE_OFFERED, (*terms, self.format)).fetchone()
+                else:
+                    row = session.execute(TAKE, (*terms, suspected, self.format)).fetchone()
+            except psycopg.Error as error:
+                if error.sqlstate == "HR002":
+                    return None
+                raise
             return row[0] if row else None
 
         return await self._run(asked)

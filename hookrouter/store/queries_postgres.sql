@@ -64,7 +64,7 @@ WHERE status = 'dead' AND {terms} RETURNING lane;
 SELECT l.entry, l.epoch, l.router, coalesce(r.name, ''), coalesce(r.address, ''),
     greatest(-1e9, extract(epoch FROM l.expires_at - clock_timestamp())::float8), l.released,
     coalesce(NOT hookrouter.lives_v1(r.backend, r.begun), true), hookrouter.offered_v1(l.epoch, l.offers),
-    extract(epoch FROM l.expires_at)::float8
+    extract(epoch FROM l.expires_at)::float8, l.format
 FROM hookrouter.leases AS l LEFT JOIN hookrouter.routers AS r ON r.word = l.router WHERE l.epoch > 0;
 
 -- name: owners
@@ -74,6 +74,9 @@ FROM hookrouter.leases AS l LEFT JOIN hookrouter.routers AS r ON r.word = l.rout
 
 -- name: routers
 SELECT name, address, version, extract(epoch FROM clock_timestamp() - seen_at)::float8 FROM hookrouter.routers ORDER BY name;
+
+-- name: newest
+SELECT version FROM hookrouter.routers WHERE version <> %s ORDER BY seen_at DESC LIMIT 1;
 
 -- name: others
 SELECT name, address, hookrouter.lives_v1(backend, begun) FROM hookrouter.routers

@@ -20,6 +20,7 @@ class Database:
 
     word = "me"
     identity = Identity("me")
+    format = 3
 
     def __init__(self, *leases: Lease) -> None:
         self.leases = {lease.entry: lease for lease in leases}
@@ -366,3 +367,18 @@ async def test_who_ends_gives_and_takes_nothing() -> None:
     assert hall.keeper.give("main") is None
     hall.database.leases["main"] = Lease("main", 7, "other", "other", "", LEASE)
     assert await hall.keeper.take_given("main", 7, "other") is None
+
+
+async def test_what_only_a_newer_router_reads_is_told_once() -> None:
+    """The database does not give it; what is free and has no such calls is taken without a word."""
+    hall = Hall(Database(Lease("main", 7, "newer", "newer", "", 0.0, format=4)))
+    hall.database.take = _nothing  # type: ignore[method-assign]
+    await hall.round()
+    await hall.round()
+    (warned,) = [fact for fact in hall.facts if isinstance(fact, Warned)]
+    assert "has calls in its format (4; this one reads up to 3)" in warned.message
+    assert hall.owned == []
+
+
+async def _nothing(entry: str, seen: int, *, suspected: bool = False, offered: bool = False) -> int | None:
+    return None
