@@ -11,7 +11,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from hypothesis import settings
 from lab.asterisk import Asterisk
+
+settings.register_profile("any machine", deadline=None)  # what an example takes says how busy the machine is
+settings.load_profile("any machine")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: so would the programs be that tests interrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)
