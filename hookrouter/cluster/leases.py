@@ -38,6 +38,8 @@ class Leases(Protocol):
     word: str
     """Of this start: no other start of any router has it."""
     identity: Identity
+    held_back: float
+    """Seconds for which the oldest snapshot that anybody has of the database is held, as far as this router looks."""
     format: int
     """The newest format of calls' snapshots that this router reads, and the one in which it writes."""
 

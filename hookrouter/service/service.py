@@ -160,6 +160,8 @@ class Service:
         self.flow.on_missing = self.entries.missing
         self.metrics_of.watch_queue(self._queues)
         self.metrics_of.watch_record(self.recorder.size)
+        if (leases := self.store.leases) is not None:
+            self.metrics_of.watch_snapshot(lambda: leases.held_back)
         self.metrics_of.watch_calls(lambda: [x.call.route for x in self.board if not x.call.channelless])
         for settings in self.config.asterisks:
             self.metrics_of.connected.labels(settings.name).set(0)

@@ -14,22 +14,28 @@ import asyncio
 import socket
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import psycopg
 
 from hookrouter import __version__
 from hookrouter.clock import Clock
 from hookrouter.cluster.leases import NOBODY, Identity
+from hookrouter.cluster.terms import HOUSE
 from hookrouter.errors import ConfigurationError, Fault, StoreError
-from hookrouter.facts import Facts
+from hookrouter.facts import Facts, Warned
 from hookrouter.store import postgres_rows
 from hookrouter.store.committing import Committing
 from hookrouter.store.postgres_leases import QUERIES, PostgresLeases
 from hookrouter.store.postgres_link import Link, Session, explain, shown
 from hookrouter.store.queries import read_migrations
 from hookrouter.store.retention import Retention
+from hookrouter.telemetry.phrases import duration
 
 _WATCH_EVERY = 0.25
+LOOKED_EVERY = 5.0
+HELD_BACK = 60.0
+"""Seconds for which a session may hold a snapshot before that is told."""
 _EXPECTED = "postgresql://user:password@host:5432/database is expected, with %40 for an @ in the password"
 _STARTING = 60.0  # seconds that the first connection may take, with its migrations
 _LOCK = 0x686F6F6B  # "hook": one router at a time migrates
@@ -61,6 +67,7 @@ class PostgresStore(Committing[Link]):
         identity = Identity(identity.name or socket.gethostname(), identity.address)
         self.leases: PostgresLeases = PostgresLeases(url, place, identity, self)
         self._begun = False
+        self._told_of: tuple[int, str] | None = None
         self._writer = Link(url, self._enter)
         self._reading = Link(url)
 
@@ -84,6 +91,7 @@ class PostgresStore(Committing[Link]):
         self._writer.opening = Link.opening
         self._begin(self._writer, self._reading)
         self.leases.start(self._loop)
+        self._look_back()
 
     async def close(self) -> None:
         """Writes what is still buffered, if the database lets us, and closes the connections."""
@@ -105,6 +113,27 @@ class PostgresStore(Committing[Link]):
         self._reading.watch()
         self.leases.link.watch()
         self._watching = self._loop.call_later(_WATCH_EVERY, self._watch)
+
+    def _look_back(self) -> None:
+        """Who holds an old snapshot: nothing that was replaced since can be cleared away. One router of several looks."""
+
+        def looked(found: Any, error: BaseException | None) -> None:
+            oldest = found[0] if found and error is None else None
+            self.leases.held_back = oldest[0] if oldest is not None else 0.0
+            if oldest is not None and oldest[0] >= HELD_BACK and oldest[1:3] != self._told_of:
+                self._told_of = oldest[1:3]
+                self._facts.emit(Warned("database", _held_back(*oldest)))
+            again()
+
+        def again() -> None:
+            if not self._closed:
+                self._timers["look back"] = self._loop.call_later(LOOKED_EVERY, self._look_back)
+
+        if HOUSE in self.held:
+            self._reader.submit(lambda link: postgres_rows.read(link, "oldest_snapshot"), looked)
+        else:
+            self.leases.held_back = 0.0
+            again()
 
     def _enter(self, session: Session) -> None:
         """Makes a new session the writer's, in its thread. Raises StoreError where another router has our name."""
@@ -147,6 +176,19 @@ def migrate(session: Session, place: str) -> None:
         for script in scripts[version:]:
             session.execute(script.encode())
         session.execute("UPDATE hookrouter.schema SET version = %s", (len(scripts),))
+
+
+def _held_back(seconds: float, process: int, user: str, program: str, address: str, state: str) -> str:
+    if not process:
+        whose, remedy = f"the prepared transaction {program} of {user}", f"end it (`ROLLBACK PREPARED '{program}'`)"
+    else:
+        of = ", ".join(part for part in (program, address and f"from {address}", state) if part)
+        whose = f"process {process} of the user {user}" + (f" ({of})" if of else "")
+        remedy = f"end it (`SELECT pg_terminate_backend({process})`), and set idle_in_transaction_session_timeout for that user"
+    return (
+        f"{whose} has held a snapshot of the database for {duration(seconds)}: what has been replaced since cannot be cleared "
+        f"away, and every write becomes slower. If nobody needs it, {remedy}"
+    )
 
 
 def _newest(session: Session) -> str:

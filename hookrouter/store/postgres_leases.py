@@ -62,6 +62,7 @@ class PostgresLeases:
         self.word = secrets.token_hex(8)
         self.identity = identity
         self.format = VERSION
+        self.held_back = 0.0
         self.link = Link(url)
         self._place = place
         self._store = store

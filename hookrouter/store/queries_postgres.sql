@@ -75,6 +75,19 @@ FROM hookrouter.leases AS l LEFT JOIN hookrouter.routers AS r ON r.word = l.rout
 -- name: routers
 SELECT name, address, version, extract(epoch FROM clock_timestamp() - seen_at)::float8 FROM hookrouter.routers ORDER BY name;
 
+-- Whose old snapshot keeps rows alive that have been replaced since; of other users only those are shown that this one may see.
+
+-- name: oldest_snapshot
+SELECT * FROM (
+    SELECT extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds, pid, coalesce(usename, ''),
+        coalesce(application_name, ''), coalesce(host(client_addr), ''), coalesce(state, '')
+    FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+        AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL) AND xact_start IS NOT NULL
+    UNION ALL
+    SELECT extract(epoch FROM clock_timestamp() - prepared)::float8, 0, owner, gid, '', 'prepared'
+    FROM pg_prepared_xacts WHERE database = current_database()
+) AS x ORDER BY seconds DESC LIMIT 1;
+
 -- name: newest
 SELECT version FROM hookrouter.routers WHERE version <> %s ORDER BY seen_at DESC LIMIT 1;
 

@@ -98,6 +98,11 @@ class Metrics:
             ["asterisk"],
             registry=r,
         )
+        self.snapshot = Gauge(
+            "hookrouter_database_snapshot_seconds",
+            "For how long somebody has held the oldest snapshot of PostgreSQL, as the router sees that looks; else 0.",
+            registry=r,
+        )
         self.events = Counts("hookrouter_events", "ARI events received.", ["asterisk", "type"], registry=r)
         self.requests = Counts(
             "hookrouter_ari_requests", "ARI requests by what came of them.", ["operation", "status"], registry=r
@@ -171,6 +176,10 @@ class Metrics:
     def watch_record(self, size: Callable[[], int]) -> None:
         """`size` is asked at each scrape: bytes of the record on disk."""
         self._record = size
+
+    def watch_snapshot(self, seconds: Callable[[], float]) -> None:
+        """`seconds` is asked at each scrape: see the metric."""
+        self.snapshot.set_function(seconds)
 
     def watch_calls(self, routes: Callable[[], list[str]]) -> None:
         """`routes` is asked at each scrape: the route of every live call."""

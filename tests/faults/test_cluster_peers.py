@@ -16,7 +16,10 @@ from rig.group import Group, Member
 from rig.load import ANSWER, EVENTS, HANGUP, Load, ask
 from rig.pbx import Caller
 
+from hookrouter.cluster.terms import LEASE, MARGIN
+
 Measured = Callable[[int, str], None]
+TRUST = LEASE - MARGIN
 _LONG = {"action": "pause", "seconds": 600}
 _DIGITS = [f"sound:digits/{number}" for number in range(10)]
 
@@ -126,6 +129,41 @@ async def test_the_owner_is_alone_with_its_asterisk(
     then = "another router had them after {:.2f} s" if moves else "it went on {:.2f} s after the end of that"
     measured(30, f"for {cut_for:g} s: {runs} times under {calls} calls: {then.format(max(seconds))} at most; "
                  f"{skipped} prompts of unknown fate not played again")
+
+
+async def test_nobody_reaches_the_database_nor_another_router(
+    app: str, endpoint: Endpoint, tmp_path: Path, full: bool, seed: int, measured: Measured
+) -> None:
+    """However long that is: the owner does nothing that the next one could do again, and calls go on when the database is back."""
+    runs, count, cut_for = (3, 40, 30.0) if full else (1, 6, 6.0)
+    ask(endpoint)
+    waited: list[float] = []
+    skipped = calls = 0
+    async with Group(app, endpoint, tmp_path, cables=True, doors=True) as group:
+        cables = [cable for member in group.members for cable in (member.cable, member.door) if cable is not None]
+        for run in range(runs):
+            await group.acquainted()
+            load = Load(group.pbx, app, endpoint, random.Random(f"{seed}/nobody/{run}"))
+            starting = await load.begin(count)
+            for cable in cables:
+                cable.cut()
+            cut = time.monotonic()
+            await asyncio.sleep(cut_for)
+            assert [act for member in group.members for act in member.accepted(cut + TRUST + 0.5)] == []
+            for cable in cables:
+                cable.mend()
+            mended = time.monotonic()
+            await group.owner()
+            waited.append(time.monotonic() - mended)
+            await starting
+            await load.refused()
+            with group.explained():
+                await load.ended(timeout=60)
+                skipped += load.check(group)
+            calls += len(load.calls)
+            await group.again()
+    measured(30, f"and nobody reaches the database, for {cut_for:g} s: {runs} times under {calls} calls: no act from {TRUST:g} s "
+                 f"on; an owner goes on {max(waited):.2f} s after its end at most; {skipped} prompts of unknown fate not played again")
 
 
 async def test_any_router_does_for_any_call_what_its_owner_does(

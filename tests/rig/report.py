@@ -42,11 +42,12 @@ FAULTS = {
     28: "the owner is cut off from its Asterisk, another router is not",
     29: "the routers are cut off from each other",
     30: "the owner is cut off from all but its Asterisk",
-    31: "SIGTERM of the owner under load: another goes on",
+    31: "SIGTERM of the owner under load, another goes on; a rolling upgrade",
     32: "one call is asked for at several routers at once",
     33: "actions and hangups go to whichever router",
     34: "the owner is killed while it drains many notify events, of which another one drains a part",
     36: "a soak of several routers with 21 to 31 at random",
+    35: "a session holds a snapshot of the database (idle, REPEATABLE READ) under load",
     37: "an Asterisk is handed over to another router by the command",
 }
 _BEGIN, _END = "<!-- measured -->", "<!-- /measured -->"

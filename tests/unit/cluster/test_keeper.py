@@ -21,6 +21,7 @@ class Database:
     word = "me"
     identity = Identity("me")
     format = 3
+    held_back = 0.0
 
     def __init__(self, *leases: Lease) -> None:
         self.leases = {lease.entry: lease for lease in leases}
