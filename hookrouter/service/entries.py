@@ -250,6 +250,8 @@ class Entries:
                 continue
             if self.keeper.terms.offers(settings.name):
                 found[settings.name] = "no_answer"
+            elif self.given(settings.name):
+                found[settings.name] = "is being handed over"
             elif not self.keeper.acts(settings.name):
                 found[settings.name] = "waits for the database"
         return found

@@ -168,11 +168,16 @@ class Handing:
         if not asked:
             raise HandOverRefused(409, "no other router is running: start one first")
         refused = []
-        for answer in asyncio.as_completed([self._fits(router, name, shown) for router in asked]):
-            router, why = await answer
-            if not why:
-                return router
-            refused.append(f"{router.name} {why}")
+        asking = [asyncio.ensure_future(self._fits(router, name, shown)) for router in asked]
+        try:
+            for answer in asyncio.as_completed(asking):
+                router, why = await answer
+                if not why:
+                    return router
+                refused.append(f"{router.name} {why}")
+        finally:
+            for task in asking:
+                task.cancel()
         raise HandOverRefused(409, "; ".join(sorted(refused)))
 
     async def _fits(self, router: Known, name: str, shown: Shown) -> tuple[Known, str]:

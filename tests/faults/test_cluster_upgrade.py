@@ -40,7 +40,7 @@ async def test_routers_are_upgraded_one_after_the_other(
             for done, member in enumerate(order, 1):
                 await asyncio.sleep(load.rng.uniform(0.2, 1.0))
                 began = time.monotonic()
-                assert await asyncio.to_thread(member.router.terminate) == 0
+                assert await asyncio.to_thread(member.router.terminate, 15.0) == 0
                 owner = await group.owner()
                 longest = max(longest, time.monotonic() - began)
                 beside += done > 1 and owner in order[done:]
@@ -67,7 +67,7 @@ async def _versions(group: Group) -> dict[str, str]:
 
 async def _too_old(group: Group, member: Member) -> None:
     """Started in its old version again it says why it cannot, and takes nothing."""
-    assert await asyncio.to_thread(member.router.terminate) == 0
+    assert await asyncio.to_thread(member.router.terminate, 15.0) == 0
     owner, epoch = await group.owner(), group.epoch()
     member.router.start()
     assert member.router.process is not None

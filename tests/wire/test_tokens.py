@@ -107,6 +107,15 @@ async def test_a_token_that_may_only_look_changes_nothing(router: Router) -> Non
             assert (await web.request(method, path)).status_code == 403
 
 
+async def test_an_asterisk_is_moved_by_no_tenant(router: Router) -> None:
+    """Nor by a token that may only look; who may is told that there is nobody to have it."""
+    asked = [("GET", "/v1/cluster/main"), ("POST", "/v1/cluster/main/hand-over"), ("POST", "/v1/cluster/main/take")]
+    for token, statuses in ((ACME, [403, 403, 403]), (LOOK, [409, 403, 403]), (ALL, [409, 409, 409])):
+        async with client(router, token) as web:
+            assert [(await web.request(method, path)).status_code for method, path in asked] == statuses
+            assert (await web.post("/v1/cluster/other/hand-over")).status_code == (404 if token == ALL else 403)
+
+
 async def test_a_token_gets_its_tenants_recordings(router: Router) -> None:
     """One that no call of ours has made is for who sees all: the others never have Asterisk asked."""
     service = router.service
