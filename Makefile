@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: demo test again check unit lab fuzz faults soak bench bench-cluster docs site dist deb sbom lock clean
+.PHONY: demo test again check unit lab fuzz faults soak versions bench bench-cluster docs site dist deb sbom lock clean
 
 $(VENV)/.run: pyproject.toml requirements.run.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hookrouter needs Python 3.11 or newer")'
@@ -24,7 +24,7 @@ demo: $(VENV)/.run  ## A whole call, with nothing but Python
 RUNTIMES := golang-go:go ruby:ruby ruby-webrick php-cli:php default-jdk-headless:javac libgoogle-gson-java busybox:busybox jq:jq perl:perl nodejs:node npm:npm
 
 lab:  ## A real Asterisk, SIPp, and the languages of the examples (root, Debian: installs what is missing)
-	$(PYTHON) tests/lab/asterisk.py setup --tools sip-tester espeak-ng sox nginx-light:nginx caddy:caddy prometheus:promtool chromium:chromium postgresql:pg_ctlcluster $(RUNTIMES)
+	$(PYTHON) tests/lab/installing.py --tools sip-tester espeak-ng sox nginx-light:nginx caddy:caddy prometheus:promtool chromium:chromium postgresql:pg_ctlcluster $(RUNTIMES)
 	$(PYTHON) tests/lab/node.py
 	$(PYTHON) tests/lab/kubernetes.py
 
@@ -58,6 +58,10 @@ faults: $(VENV)/.dev lab  ## All faults of docs/reliability.md, at full length
 soak: $(VENV)/.dev lab  ## HOURS=1: random faults under load, on one router and on several; half of it for each mode
 	$(BIN)/pytest tests/faults/test_soak.py tests/faults/test_cluster_soak.py --full --soak-hours $(or $(HOURS),1) \
 	  --seed $(or $(SEED),1) --report docs/reliability.md
+
+versions: $(VENV)/.dev lab  ## What works with each Asterisk that Debian gives; writes the table of docs/versions.md
+	$(BIN)/pytest tests/asterisk/test_versions.py --versions
+	$(BIN)/python scripts/make_docs.py
 
 BENCH := .venv-bench
 BENCH_PYTHON ?= $(firstword $(wildcard /usr/bin/python3) $(PYTHON))

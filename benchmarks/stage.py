@@ -25,7 +25,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hookro
 NODE_ROOT = CACHE / "node"
 sys.path.insert(0, str(HERE.parent / "tests"))
 
-from lab.asterisk import Asterisk, ensure_mounted, free_port  # noqa: E402
+from lab.asterisk import Asterisk, free_port  # noqa: E402
+from lab.installing import ensure_mounted  # noqa: E402
 
 _TICK = os.sysconf("SC_CLK_TCK")
 TWO_EVENTS = ("StasisStart", "StasisEnd")

@@ -26,8 +26,10 @@ from hookrouter.telemetry.metrics import Counts, Durations, Metrics
 
 _POLICY = re.compile(r"(<!-- policy (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _VERBS = re.compile(r"(<!-- verbs -->\n).*?(<!-- end -->)", re.DOTALL)
+_VERSIONS = re.compile(r"(<!-- versions: .*?-->\n).*?(<!-- end -->)", re.DOTALL)
 _SECTION = re.compile(r"(<!-- metrics: .*?-->\n).*?(<!-- end -->)", re.DOTALL)
 DOCS = Path(__file__).parents[1] / "docs"
+FOUND = Path(__file__).parents[1] / "tests/asterisk/versions.json"
 
 CHAPTERS = {
     "call": ("The call itself", "Answering, ringing, waiting and hanging up."),
@@ -182,6 +184,9 @@ def pages() -> dict[str, str]:
         "ari-operations.md": operations_page(),
         "operations.md": _SECTION.sub(lambda found: found[1] + _metrics() + found[2], operations_md),
         "samples.md": samples_page(),
+        "versions.md": _VERSIONS.sub(
+            lambda found: found[1] + _versions() + found[2], (DOCS / "versions.md").read_text()
+        ),
         "../llms.txt": llms_page(),
         "quick-reference.md": _VERBS.sub(
             lambda found: found[1] + _verbs() + found[2], (DOCS / "quick-reference.md").read_text()
@@ -191,6 +196,18 @@ def pages() -> dict[str, str]:
             (DOCS / "policy.md").read_text(),
         ),
     }
+
+
+def _versions() -> str:
+    """What the tests have found with each Asterisk."""
+    found: dict[str, Any] = json.loads(FOUND.read_text())
+    columns = list(found.values())
+    rows = [
+        ["", *(f"{one['version']} ({suite})" for suite, one in found.items())],
+        ["---"] * (len(columns) + 1),
+        *([what, *(one["found"].get(what, "") for one in columns)] for what in columns[0]["found"]),
+    ]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def samples_page() -> str:

@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="faults at full length")
     parser.addoption("--soak-hours", type=float, default=0.0, help="how long the soak runs")
     parser.addoption("--report", type=Path, help="docs/reliability.md: the table of faults is written there")
+    parser.addoption("--versions", action="store_true", help="tests/asterisk/versions.json says from now on what is found")
     parser.addoption("--seed", type=int, default=1, help="of the faults that are chosen at random")
     parser.addoption("--minutes", type=float, default=0.0, help="how long tests/fuzz runs; 0: one round")
 

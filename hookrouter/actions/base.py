@@ -483,7 +483,7 @@ def fail_with(do: Do, reply: Reply, what: str = "") -> None:
     elif reply.status < 500:
         reason = "refused"
     else:
-        reason = "asterisk_error"
+        reason = "not_supported" if reply.status == 501 else "asterisk_error"
     do.fail(reason, f"{what}: {message}" if what else message, reply.status)
 
 

@@ -84,11 +84,11 @@ class Mailbox(RequestAction, frozen=True, tag="mailbox"):
 
 class MailboxRun(RequestRun, tag="mailbox"):
     def on_reply(self, name: str, reply: Reply, do: Do) -> None:
-        if reply.status == 404:  # an unknown mailbox is made: it is the operation that is not there
+        if reply.status in (404, 501):  # an unknown mailbox is made: it is the operation that is not there
             remedy = (
                 "load `res_mwi_external`, `res_stasis_mailbox` and `res_ari_mailboxes`, and leave out `app_voicemail`"
             )
-            do.fail("not_found", f"this Asterisk takes no mailbox from outside: {remedy}", 404)
+            do.fail("not_found", f"this Asterisk takes no mailbox from outside: {remedy}", reply.status)
         else:
             super().on_reply(name, reply, do)
 

@@ -19,10 +19,12 @@ from msgspec import Meta
 
 from hookrouter.actions.base import Action, Do, Reply, Run, dissolve, fail_with
 from hookrouter.ari.events import Event
+from hookrouter.ari.versions import WEBSOCKET_MEDIA
 from hookrouter.policy.parameters import Kind
 from hookrouter.policy.said import in_language
 
 _UP_TIMEOUT = 2.0
+_NEEDS = f" (over a WebSocket, which takes chan_websocket of {WEBSOCKET_MEDIA})"
 
 
 class Stream(Action, frozen=True, tag="stream"):
@@ -113,7 +115,8 @@ class StreamRun(Run, tag="stream"):
         if not 200 <= reply.status < 300:
             if name != "media" or reply.fate != "unknown":  # else: is it up within its time?
                 self._release(do)
-                fail_with(do, reply, f"stream to {do.action.to}")
+                old = reply.status == 400 and not do.action.to.startswith(("rtp:", "audiosocket:"))
+                fail_with(do, reply, f"stream to {do.action.to}{_NEEDS if old else ''}")
         elif name == "media" and b'"state":"Up"' in reply.body.replace(b" ", b""):
             self._join(do)
         elif name == "bridge":

@@ -6,7 +6,7 @@ Rules:
 - What certainly did not arrive, or failed for a passing reason, is tried again; what may have been done is asked for first
   (repeating.py). What stays unknown is returned as `unknown`, never repeated.
 - While Asterisk cannot be reached at all, what a call asks for waits: nothing else could be done for it either.
-- An Asterisk that answers no requests on its socket (before 22.4) gets them over HTTP.
+- An Asterisk that answers no requests on its socket (versions.py) gets them over HTTP.
 - Another client that takes our app is not fought: we step down and say so.
 Source: Asterisk's res_ari, res_http_websocket; docs/asterisk.md.
 """
@@ -24,14 +24,17 @@ import websockets.exceptions
 
 from hookrouter.ari.downloads import Downloads
 from hookrouter.ari.events import Head
+from hookrouter.ari.greeting import WHO, Greeting
 from hookrouter.ari.invitation import Invitation
+from hookrouter.ari.late import until_set
 from hookrouter.ari.lengths import LONGEST_LINE, too_long
 from hookrouter.ari.lines import Lines
 from hookrouter.ari.operations import HttpRequest, Operation, Request, build, operation
 from hookrouter.ari.owner import Owner
-from hookrouter.ari.performing import Busy, Job, Reply, no_such_operation
+from hookrouter.ari.performing import NOT_SUPPORTED, Busy, Job, Reply, no_such_operation
 from hookrouter.ari.reasons import basic, info_of, no_answer, refusal
 from hookrouter.ari.settings import AsteriskSettings
+from hookrouter.ari.versions import REQUESTS_ON_SOCKET
 from hookrouter.ari.websocket import ClientDuplex, Duplex, Link, connect
 from hookrouter.clock import Clock
 from hookrouter.errors import AriFateUnknown, AriUnreachable
@@ -41,16 +44,12 @@ from hookrouter.http.client import NOT_SENT, Http
 _MAX_REPLY = 32 * 1024 * 1024
 _REQUEST_TIMEOUT = 3.0
 _BLOCKING_TIMEOUT = 600.0
-_PROBE_TIMEOUT = 2.0
-_BOOT_DELAY = 0.1
-_MOST_BOOTING = 300  # questions, while Asterisk is not ready yet
 _FREE_DELAY = 0.05
 _RECONNECT_DELAY = 1.5
 _REFUSED_DELAY = 15.0
 _OFTEN = 1.0  # seconds between two pings, where another router could take over if the socket is silent
 _WAITED = 0.05  # seconds: who has waited longer until it might try, tries from then on
 _ALWAYS = frozenset({"RESTResponse", "ApplicationReplaced", "ApplicationRegistered", "ApplicationUnregistered"})
-_WHO = Request("asterisk.getInfo", {"only": ["status", "system"]})
 
 
 class Connected(msgspec.Struct, frozen=True):
@@ -298,34 +297,22 @@ class AriClient(Downloads):
 
     async def _who_is_there(self, link: Link) -> dict[str, Any]:
         """Asterisk's info; and whether it answers on the socket. Raises AriUnreachable, AriFateUnknown."""
-        try:
-            return await self._info(link)
-        except AriFateUnknown:
-            if not link.open:
-                raise
-        self._on_socket = False
-        await self._filter()  # somebody else's may hold back the replies
-        try:
-            info = await self._info(link)
-        except AriFateUnknown:
-            if not link.open or self._http is None:
-                raise
-            message = "it does not answer requests on its event socket (Asterisk 22.4 and later do): they go over HTTP"
-            self._facts.emit(Warned(f"ari.{self.name}", message))
-            return info_of(await self.perform(_WHO))
-        self._on_socket = True
-        return info
+        http = self._http
 
-    async def _info(self, link: Link) -> dict[str, Any]:
-        """Over the socket, which Asterisk may have opened before it answers requests (503). Raises as `_who_is_there`."""
-        question = build(_WHO)
-        reply = await link.ask(question, _PROBE_TIMEOUT)
-        for _ in range(_MOST_BOOTING):
-            if reply.status != 503:
-                break
-            await self._clock.sleep(_BOOT_DELAY)
-            reply = await link.ask(question, _PROBE_TIMEOUT)
-        return info_of(reply)
+        async def over_http(client: Http) -> dict[str, Any]:
+            status, body, _ = await self._over_http(client, build(WHO), _REQUEST_TIMEOUT)
+            return info_of(Reply(status, body))
+
+        async def refilter() -> None:
+            self._on_socket = False
+            await self._filter()
+
+        asked = None if http is None else lambda: over_http(http)
+        info, self._on_socket = await Greeting(self._clock, asked, refilter).who(link)
+        if not self._on_socket:
+            message = f"it answers no requests on its event socket, which takes {REQUESTS_ON_SOCKET}: they go over HTTP"
+            self._facts.emit(Warned(f"ari.{self.name}", message))
+        return info
 
     def _take(self, raw: bytes, head: Head) -> None:
         if head.type == "ApplicationReplaced" and (head.application in self.apps or not head.application):
@@ -379,7 +366,7 @@ class AriClient(Downloads):
         for app in self.apps:
             body = {"allowed": allowed} if allowed else {}
             reply = await self.perform(Request("applications.filter", {"applicationName": app, "filter": body}))
-            if reply.status not in (200, 404):
+            if reply.status not in (200, 404, NOT_SUPPORTED):
                 self._facts.emit(Warned("ari.filter", f"Asterisk refused the event filter of {app}: {reply.status}"))
 
     # ---- requests ---------------------------------------------------------------------------------------------
@@ -403,7 +390,14 @@ class AriClient(Downloads):
         found = operation(request.operation)
         if found is None:
             return no_such_operation()
-        return Job(self, request, found, channel_busy, timeout, call, doubtful, patient).run()
+        job = Job(self, request, found, channel_busy, timeout, call, doubtful, patient)
+        return self._set(job) if request.operation == "channels.setChannelVar" else job.run()
+
+    async def _set(self, job: Job) -> Reply:
+        reply = await job.run()
+        if reply.status == 204 and not self._on_socket:
+            await until_set(self, job.request, self._clock.sleep)
+        return reply
 
     @property
     def comes_back(self) -> bool:

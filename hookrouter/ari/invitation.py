@@ -26,6 +26,7 @@ import httpx
 from hookrouter.ari.dynamic import Dynamic, object_body, object_fields, object_path, sorcery_lines
 from hookrouter.ari.reasons import no_answer, not_there, refusal
 from hookrouter.ari.settings import AsteriskSettings
+from hookrouter.ari.versions import OUTBOUND_SOCKET
 from hookrouter.http.client import Http
 
 SORCERY = {
@@ -182,7 +183,7 @@ class Invitation:
             return refusal(status)
         said = body[:200].decode("utf-8", "replace")
         return "not_invited", (
-            f"{what}: status {status}: {said}; mode invite needs Asterisk 22.5 or newer, and lines in "
+            f"{what}: status {status}: {said}; mode invite needs {OUTBOUND_SOCKET}, and lines in "
             "its sorcery.conf, which `hookrouter setup` adds; then restart Asterisk"
         )
 

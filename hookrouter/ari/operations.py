@@ -16,7 +16,17 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from hookrouter.ari.repeating import BLOCKING, DONE_ALREADY, DOUBTFUL_409, FINAL_5XX, PROOFS, REPEATS, Proof, Repeat
+from hookrouter.ari.repeating import (
+    BLOCKING,
+    DONE_ALREADY,
+    DOUBTFUL_409,
+    FINAL_5XX,
+    PROOFS,
+    REPEATS,
+    TAKEN_500,
+    Proof,
+    Repeat,
+)
 from hookrouter.errors import Fault
 
 
@@ -96,6 +106,11 @@ class Operation(msgspec.Struct, frozen=True):
     def doubtful_409(self) -> bool:
         """Whether 409 may also mean that the endpoint cannot be reached."""
         return self.name in DOUBTFUL_409
+
+    @property
+    def taken_500(self) -> bool:
+        """Whether 500 may also mean that there is one of this id."""
+        return self.name in TAKEN_500
 
     @property
     def enters_app(self) -> bool:

@@ -4,8 +4,8 @@ Rules:
 - Each owner gives the user a password of its own before it does or reads anything, by the user of routes.toml. From then
   on Asterisk answers all former owners with 401: over HTTP, and over an event socket that is open already.
 - No password is set twice: what still goes about with the last one is refused, too.
-- Where sorcery.conf keeps no users in memory Asterisk refuses to make one (403). Then the user of routes.toml acts, and
-  nothing in Asterisk stops a former owner: only the router's own clock does.
+- Where sorcery.conf keeps no users in memory Asterisk refuses to make one (403; an old one: 404). Then the user of routes.toml
+  acts, and nothing in Asterisk stops a former owner: only the router's own clock does.
 Source: Asterisk 22.10.1, on a running one (docs/asterisk.md, tests/asterisk/test_owner.py).
 """
 
@@ -18,11 +18,15 @@ import httpx
 from hookrouter.ari.dynamic import Dynamic, object_body, object_path, sorcery_lines
 from hookrouter.ari.reasons import basic, no_answer, not_there, refusal
 from hookrouter.ari.settings import AsteriskSettings
+from hookrouter.ari.versions import OUTBOUND_SOCKET
 from hookrouter.facts import Facts, Warned
 from hookrouter.http.client import Http
 
 SORCERY = "\n".join(("[res_ari]", *sorcery_lines("user"), ""))
 """The lines of sorcery.conf by which Asterisk keeps users in memory besides those of ari.conf."""
+
+_TOO_OLD = f"It cannot keep users in memory, which takes {OUTBOUND_SOCKET}"
+_REMEDY = "Add the lines of docs/cluster.md to its sorcery.conf"
 
 
 def owner_name(settings: AsteriskSettings) -> str:
@@ -81,7 +85,7 @@ class Owner:
             said = body[:200].decode("utf-8", "replace")
             what = (
                 f"[asterisk.{self._settings.name}] makes no user for its owner (status {status}: {said}): a router that "
-                "was taken over is held back by its own clock only. Add the lines of docs/cluster.md to its sorcery.conf"
+                f"was taken over is held back by its own clock only. {_TOO_OLD if status == 404 else _REMEDY}"
             )
             self._facts.emit(Warned("cluster", what))
         return None

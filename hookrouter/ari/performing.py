@@ -2,6 +2,7 @@
 
 Rules:
 - What certainly did not arrive, or failed for a passing reason, is tried again.
+- What this Asterisk does not have at all is told as such (501), whatever its own 404 sounds like.
 - What may have been done is asked for first (repeating.py). That nothing is there proves only that nothing was done as
   long as it cannot have come and gone: a beep is over in a moment. What stays unknown is `unknown`, and not sent again.
 - Until then what its call asks for stands behind it (lines.py), but for a hangup, which ends all of it anyway.
@@ -27,6 +28,11 @@ Busy = Callable[[], bool]
 _ALWAYS = "channels.hangup"
 _RETRY_TOTAL = 8.0
 _PASSING = frozenset({500, 502, 503, 504})
+NOT_SUPPORTED = 501
+_UNKNOWN_TO_IT = {
+    404: b'"Resource not found"',
+    405: b'"Invalid method"',
+}  # of a thing that is not there it names the kind
 _AT_ONCE = 0.5  # seconds after sending in which nothing that was made can have ended already
 
 
@@ -71,6 +77,8 @@ class Way(Protocol):
         reply: bytes = b"",
     ) -> None: ...
     def now(self) -> float: ...
+    @property
+    def version(self) -> str: ...
     @property
     def app_is_there(self) -> bool: ...
     @property
@@ -161,13 +169,24 @@ class Job:
             return await self._settle_or_again(started)
         way.report(self.request, status, started, transport, number, self.call, "", body)
         self.last = Reply(status, body)
-        if status in _PASSING and not self.found.final_5xx and self.found.method != "GET":
+        if status in _UNKNOWN_TO_IT and _UNKNOWN_TO_IT[status] in body:
+            self.last = Reply(NOT_SUPPORTED, self._lacking())
+        elif status == 500 and self.found.taken_500 and number == 1 and not self.doubtful and await self._is_there():
+            self.last = Reply(409, body)
+        elif status in _PASSING and not self.found.final_5xx and self.found.method != "GET":
             return await self._settle_or_again(started)
-        if status == 409 and self.found.doubtful_409 and not await self._is_there():
+        elif status == 409 and self.found.doubtful_409 and not await self._is_there():
             self.last = Reply(500, b'{"message":"the endpoint cannot be reached"}')
         elif number > 1 or self.doubtful:
             return await self._after_repeat(status, started)
         return self.last
+
+    def _lacking(self) -> bytes:
+        message = (
+            f"Asterisk {self.way.version} has no {self.request.operation}, or its module is not loaded: "
+            "`hookrouter check --live` lists what it lacks"
+        )
+        return msgspec.json.encode({"message": message})
 
     async def _settle_or_again(self, sent_at: float) -> Reply:
         settled = await self.settle(sent_at)

@@ -156,6 +156,9 @@ DOUBTFUL_409 = frozenset({"channels.originate", "channels.originateWithId", "cha
 """409 is no proof that the id is taken: once a request of a connection was refused so, that connection answers 409 also for
 each endpoint that cannot be reached. Only asking for the channel tells."""
 
+TAKEN_500 = frozenset({"bridges.createWithId"})
+"""A 500 may say that the id is taken: Asterisk 16 does, where 22 says 409. Only asking for the bridge tells."""
+
 FINAL_5XX = frozenset({*DOUBTFUL_409, "bridges.create", "bridges.createWithId", "bridges.record", "channels.externalMedia",
                        "channels.record", "channels.redirect", "channels.snoopChannel",
                        "channels.snoopChannelWithId"})  # fmt: skip

@@ -7,7 +7,6 @@ invitation, can only be told by making such an object: it has a random name, and
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from secrets import token_hex
 from typing import Any
@@ -23,6 +22,7 @@ from hookrouter.ari.operations import operations
 from hookrouter.ari.owner import SORCERY, owner_name, owner_path, user_fields
 from hookrouter.ari.reasons import basic
 from hookrouter.ari.settings import AsteriskSettings
+from hookrouter.ari.versions import OUTBOUND_SOCKET, REQUESTS_ON_SOCKET, version_of
 from hookrouter.checking import modules
 from hookrouter.checking.findings import Findings
 from hookrouter.checking.outbound import Outbound, check_outbound
@@ -33,7 +33,10 @@ from hookrouter.speech.speech import from_folder
 
 _SANE_WRITE_TIMEOUT = 1000
 _CONNECTED = "connected"
-_OUTBOUND_SINCE = (22, 5)
+_NOT_LOADED = (
+    f" With a section outbound_websocket in ari.conf it loads only in {OUTBOUND_SOCKET}; for an older one, take the "
+    'section out and say mode = "connect"'
+)
 _WHY_NOT = {
     "unauthorized": "it came with another user or password",
     "wrong_app": "it came with an app that routes.toml does not name",
@@ -58,29 +61,34 @@ class AsteriskCheck:
         self._running = running
         self._place = f"asterisk.{settings.name}"
 
-    async def check(self, *, files: bool) -> None:
-        """`files`: Asterisk's configuration files are looked at besides, and need not be asked for."""
+    async def check(self, *, files: bool) -> bool:
+        """`files`: Asterisk's configuration files are looked at besides, and need not be asked for.
+
+        False: this Asterisk is known to be too old for a socket of its own.
+        """
         self._entered()
         if not self._settings.url:
             self._findings.not_asked(
                 self._place,
                 "version, user, modules and settings: mode listen without `url`; give the url of Asterisk's HTTP server",
             )
-            return
+            return True
         version = await self._login()
         if version is None:
-            return
+            return True
+        opens = self._age(version)
         await self._may_write()
         await self._write_timeout()
-        await self._modules(version)
+        await self._modules(opens)
         await self._missing_operations()
-        await self._apps()
+        await self._apps(opens)
         if self._config.cluster != NOBODY and self._settings.mode != "listen":
             await self._fence()
-        if self._settings.mode == "invite":
+        if self._settings.mode == "invite" and opens:
             await self._invitation()
-        if self._settings.mode == "listen" and not files:
+        if self._settings.mode == "listen" and opens and not files:
             await self._outbound()
+        return opens
 
     def _entered(self) -> None:
         """Whether the running router has it: the one thing that only the router can tell."""
@@ -110,7 +118,7 @@ class AsteriskCheck:
             "websocket_client.conf, and see Asterisk's log",
         )
 
-    async def _login(self) -> tuple[int, int] | None:
+    async def _login(self) -> str | None:
         """Its version; None where there is no use in asking on."""
         settings, findings = self._settings, self._findings
         try:
@@ -127,7 +135,7 @@ class AsteriskCheck:
         elif status != 200 or not isinstance(info, dict) or "system" not in info:
             findings.wrong(
                 f"{self._place}.url", f"GET {settings.url}/ari/asterisk/info answered {status}: is res_ari loaded, and is "
-                "this Asterisk's HTTP server?"
+                f"this Asterisk's HTTP server?{_NOT_LOADED if settings.mode == 'listen' else ''}"
             )  # fmt: skip
         else:
             version = str(info["system"].get("version", "?"))
@@ -135,9 +143,25 @@ class AsteriskCheck:
             findings.right(
                 self._place, f"Asterisk {version}, logged in as {settings.username}; calls come by {entrances}"
             )
-            numbers = re.findall(r"\d+", version)
-            return (int(numbers[0]), int(numbers[1]) if len(numbers) > 1 else 0) if numbers else (0, 0)
+            return version
         return None
+
+    def _age(self, text: str) -> bool:
+        """What this version is too old for; whether it can open a socket to us."""
+        version, mode = version_of(text), self._settings.mode
+        if not REQUESTS_ON_SOCKET.there(version):
+            self._findings.note(
+                self._place,
+                f"it answers no requests on its event socket, which takes {REQUESTS_ON_SOCKET}: they go over HTTP",
+            )
+        opens = OUTBOUND_SOCKET.there(version)
+        if mode != "connect" and not opens:
+            self._findings.wrong(
+                f"{self._place}.mode",
+                f"mode {mode} needs {OUTBOUND_SOCKET}, and this is {text}: it cannot connect to the router; say mode = "
+                '"connect"',
+            )
+        return opens
 
     async def _may_write(self) -> None:
         place = f"{self._place}.username"
@@ -165,7 +189,7 @@ class AsteriskCheck:
                 place, f"{value} ms: at the first hiccup Asterisk drops the connection; set at least 1000 in ari.conf"
             )
 
-    async def _modules(self, version: tuple[int, int]) -> None:
+    async def _modules(self, opens: bool) -> None:
         place = f"{self._place}: modules"
         status, found = await self._ask("GET", "/asterisk/modules")
         if status != 200 or not isinstance(found, list):
@@ -173,18 +197,13 @@ class AsteriskCheck:
             return
         running = {str(one.get("name", "")).removesuffix(".so") for one in found if one.get("status") == "Running"}
         needed = list(modules.ALWAYS)
-        if self._settings.mode != "connect":
+        if self._settings.mode != "connect" and opens:
             needed += modules.FOR_LISTENING
         if self._config.speech is not None and not from_folder(self._config.speech):
             needed += modules.FOR_SPEECH_OVER_HTTP
         if absent := modules.missing(needed, running):
-            hint = (
-                f" (mode {self._settings.mode} needs Asterisk 22.5 or newer)"
-                if self._settings.mode != "connect" and version < _OUTBOUND_SINCE
-                else ""
-            )
             loads = ", ".join(f"`module load {name}.so`" for name in absent[:3])
-            self._findings.wrong(place, f"{', '.join(absent)} not running{hint}: {loads}, and see modules.conf")
+            self._findings.wrong(place, f"{', '.join(absent)} not running: {loads}, and see modules.conf")
         for feature, lacking in modules.missing_features(running):
             self._findings.note(place, f"{feature} will fail: {', '.join(lacking)} not running")
 
@@ -202,9 +221,13 @@ class AsteriskCheck:
                 for found in api.get("operations", ())
             }
         if missing := sorted(set(operations()) - there):
-            self._findings.note(f"{self._place}: operations", f"this Asterisk does not have {', '.join(missing)}")
+            verbs = " and the verb `progress`" if "channels.progress" in missing else ""
+            self._findings.note(
+                f"{self._place}: operations",
+                f"this Asterisk does not have {', '.join(missing)}: as actions they{verbs} fail with `not_supported`",
+            )
 
-    async def _apps(self) -> None:
+    async def _apps(self, opens: bool) -> None:
         """What Asterisk knows of the apps. It does not tell whose they are, nor whether their socket is open."""
         place = f"{self._place}.apps"
         status, found = await self._ask("GET", "/applications")
@@ -214,7 +237,7 @@ class AsteriskCheck:
         known = {str(one.get("name")) for one in found}
         ours = self._running is not None and self._running.get(self._settings.name) == _CONNECTED
         for app in self._settings.apps:
-            if self._settings.mode == "listen" and app not in known:
+            if self._settings.mode == "listen" and app not in known and opens:
                 self._findings.wrong(
                     place,
                     f"Asterisk has no outbound_websocket for `{app}`: add it to `apps` of that section in ari.conf",
@@ -247,6 +270,12 @@ class AsteriskCheck:
                 place,
                 "a router that was taken over is held back by its own clock only, as this Asterisk keeps no users in memory: "
                 f"add to sorcery.conf, and restart Asterisk: {', '.join(SORCERY.split())}",
+            )
+        elif status == 404:
+            self._findings.note(
+                place,
+                "a router that was taken over is held back by its own clock only: this Asterisk cannot keep users in "
+                f"memory, which takes {OUTBOUND_SOCKET}",
             )
         else:
             self._findings.not_asked(place, f"making a user answered {status}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+from msgspec.structs import replace
 
 from hookrouter.checking.asterisk import AsteriskCheck
 from hookrouter.checking.endpoints import Endpoints
@@ -29,13 +30,16 @@ async def check_live(config: Config, say: Say, folder: Path | None = None) -> Fi
         running = await running_router(config.server, http)
         if running is not None:
             findings.right("server.listen", f"a router runs at {address(config.server)}")
+        asterisks = []
         for settings in config.asterisks:
+            opens = True
             try:
-                await AsteriskCheck(settings, config, http, findings, running).check(files=folder is not None)
+                opens = await AsteriskCheck(settings, config, http, findings, running).check(files=folder is not None)
             except (httpx.TransportError, TooLarge) as error:
                 findings.wrong(f"asterisk.{settings.name}.url", f"{settings.url} stopped answering ({error})")
+            asterisks.append(settings if opens else replace(settings, mode="connect"))  # its files cannot have more
         if folder is not None:
-            check_folder(folder, config.asterisks, findings)
+            check_folder(folder, asterisks, findings)
             music = read_music(folder, findings)
         else:
             music = Music(findings)

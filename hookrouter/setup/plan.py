@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hookrouter.ari.invitation import SORCERY
 from hookrouter.ari.settings import AsteriskSettings
+from hookrouter.ari.versions import OUTBOUND_SOCKET
 from hookrouter.checking import asterisk_files as files
 from hookrouter.checking import modules
 from hookrouter.checking.outbound import is_on
@@ -26,6 +27,9 @@ _WRITE_TIMEOUT, _SANE_WRITE_TIMEOUT = 5000, 1000
 _ALSO = ("res_ari_model", "res_stasis_snoop", "pbx_config")
 """What those of `modules.ALWAYS` are built on; loaded by themselves unless modules.conf has autoload = no."""
 
+_MODULES = [
+    f"/usr/lib{part}/asterisk/modules" for part in ("", "64", *(f"/{name}-linux-gnu" for name in ("x86_64", "aarch64")))
+]
 _DIALLED = re.compile(r"[+*#0-9]+")
 _UNREAD = (
     "what is missing would not be read at its end: does it end within a comment (`;--`) or a template, or does no file "
@@ -72,7 +76,7 @@ _Found = Iterator[_Addition | Fault]
 
 def plan(folder: Path, style: Style, wanted: Wanted) -> Plan:
     """What `folder` lacks. Raises OSError where it cannot be read."""
-    if faults := list(_unfit(wanted)):
+    if faults := [*_unfit(wanted), *_too_old(folder, wanted.settings.mode)]:
         return Plan(obstacles=faults)
     additions = [one for one in _Looking(folder, style, wanted, {}).all() if isinstance(one, _Addition)]
     while True:
@@ -103,6 +107,20 @@ def _unfit(wanted: Wanted) -> Iterator[Fault]:
     for place, value in ((f"{table}.password", settings.password), ("server.listen", wanted.uri)):
         if fault := value_fault(value):
             yield Fault(place, fault)
+
+
+def _too_old(folder: Path, mode: str) -> Iterator[Fault]:
+    """An Asterisk that opens no sockets is known by its modules, where they are on this machine."""
+    directories = (files.read_sections(folder, "asterisk.conf") or {}).get("directories")
+    named = "" if directories is None else directories.get("astmoddir")
+    guessed = _MODULES if folder.resolve() == Path("/etc/asterisk") else ()
+    for place in [named] if named else guessed:
+        there = Path(place)
+        if mode != "connect" and (there / "res_ari.so").exists() and not (there / "res_websocket_client.so").exists():
+            yield Fault(
+                str(folder),
+                f"mode {mode} needs {OUTBOUND_SOCKET}: {there} has no res_websocket_client.so. Use mode connect",
+            )
 
 
 def _added(before: str | None, blocks: list[str]) -> str:

@@ -132,7 +132,7 @@ def _plausible(found: Operation) -> Answer:
         return DONE
     if found.response.startswith("List["):
         return 200, []
-    raise Refused(404, "Resource not found")
+    raise Refused(404, "There is none")
 
 
 def reason(status: int) -> str:

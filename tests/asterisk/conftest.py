@@ -7,7 +7,8 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from lab.asterisk import Asterisk, ensure_mounted, installed
+from lab.asterisk import Asterisk
+from lab.installing import TESTING, ensure_mounted, installed
 from rig.endpoint import Endpoint
 from rig.pbx import Pbx
 
@@ -18,14 +19,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asterisk)
 
 
-def need_asterisk() -> None:
+def need_asterisk(suite: str = TESTING) -> None:
     """Fails under CI, skips elsewhere, with the remedy."""
-    if installed() is None:
-        message = "no Asterisk here; `make lab` installs one (root, Debian)"
+    if installed(suite) is None:
+        message = f"no Asterisk of {suite} here; `make lab` installs it (root, Debian)"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    ensure_mounted()
+    ensure_mounted(suite)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab.asterisk import Asterisk, ensure_mounted, free_port, installed
+from lab.asterisk import Asterisk, free_port
+from lab.installing import ensure_mounted, installed
 from lab.ua import UA, Call
 from rig.endpoint import Endpoint
 from rig.pbx import Pbx

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from examples.serving import COMMANDS, Served, serve
-from lab.asterisk import Asterisk, ensure_mounted, installed
+from lab.asterisk import Asterisk
+from lab.installing import ensure_mounted, installed
 from rig.endpoint import Endpoint
 from rig.pbx import Pbx
 

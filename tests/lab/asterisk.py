@@ -3,8 +3,8 @@
 Phones: an address (`PJSIP/far/sip:…`); `alice` and `bob` register; `info` and `inband` press keys in those ways; `sealed`
 speaks SRTP, as caller and as callee (`PJSIP/sealed/sip:…`).
 
-Rules: several run at once from one installation. An `asterisk` on the machine is used if there is one; else a chroot with
-Debian testing's package, made once by `python tests/lab/asterisk.py setup` (root, apt's own mirror).
+Rules: several run at once from one installation, which installing.py makes. `suite`: of which of Debian's; testing's, if none is said.
+By hand: `PYTHONPATH=tests python -m lab.asterisk --suite bullseye`.
 
 The dialplan (the simulator knows the same one):
 - context `in`: `call-APP` → Stasis(APP, arguments from the inherited variable ARGS); a call that comes back or is refused
@@ -22,13 +22,11 @@ import argparse
 import contextlib
 import math
 import os
-import re
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -38,8 +36,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab.installing import SUITES, TESTING, installed, within
+
 HERE = Path(__file__).parent
-CACHE = Path(os.environ.get("HOOKROUTER_LAB", Path.home() / ".cache/hookrouter/lab"))
 USER = PASSWORD = "hookrouter"
 _NOLOAD = """
 res_config_odbc res_config_pgsql res_config_sqlite3 res_config_ldap res_config_mysql res_config_curl res_snmp
@@ -68,16 +67,6 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
             return port
 
 
-def installed() -> Path | None:
-    """The root that Asterisk is started from: `/`, a chroot, or None where there is none."""
-    if shutil.which("asterisk"):
-        return Path("/")
-    for root in (CACHE / "forky", Path("/opt/lab/forky")):
-        if (root / "usr/sbin/asterisk").exists() and (root / ".ready").exists():
-            return root
-    return None
-
-
 @dataclass
 class Asterisk:
     """One instance. `listen`: {app: WebSocket URL} that Asterisk connects to by itself (persistent outbound sockets)."""
@@ -92,9 +81,10 @@ class Asterisk:
     client_tls: str = "tls_enabled=no"  # of `listen`; `{etc}` is where `files` are
     media_clients: dict[str, str] = field(default_factory=dict)
     modules: tuple[str, ...] = ()  # more than the lab's
+    suite: str = TESTING
 
     def __post_init__(self) -> None:
-        root = installed()
+        root = installed(self.suite)
         if root is None:
             raise RuntimeError("no Asterisk on this machine; `make lab` installs one (needs root and Debian)")
         self.root = root
@@ -142,10 +132,9 @@ class Asterisk:
     def _spawn(self) -> None:
         self.prepare()
         command = ["asterisk", "-C", f"{self.inside}/etc/asterisk.conf", "-f", "-n"]
-        root = str(self.root)
         output = open(self.folder / "out", "wb")  # noqa: SIM115
         self.process = subprocess.Popen(
-            command if root == "/" else ["chroot", root, *command],
+            [*within(self.root), *command],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
         output.close()
@@ -178,9 +167,7 @@ class Asterisk:
 
     def cli(self, command: str) -> str:
         """What the console answers to a command."""
-        line = ["asterisk", "-C", f"{self.inside}/etc/asterisk.conf", "-rx", command]
-        if str(self.root) != "/":
-            line = ["chroot", str(self.root), *line]
+        line = [*within(self.root), "asterisk", "-C", f"{self.inside}/etc/asterisk.conf", "-rx", command]
         return subprocess.run(line, capture_output=True, text=True, timeout=10, check=False).stdout
 
     def fares(self) -> str:
@@ -412,107 +399,13 @@ context=in
 """
 
 
-def setup(folder: Path = CACHE) -> Path | None:
-    """Makes sure that there is an Asterisk; where it is. Raises CalledProcessError with what failed."""
-    found = installed()
-    if found is not None:
-        return found
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        return None
-    _apt("debootstrap")
-    root = folder / "forky"
-    if root.exists():  # half made by an earlier run
-        _unmount(root)
-        shutil.rmtree(root)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    script = "/usr/share/debootstrap/scripts/sid"
-    subprocess.run(["debootstrap", "--variant=minbase", "forky", str(root), _mirror(), script], check=True, stdout=sys.stderr)
-    policy = root / "usr/sbin/policy-rc.d"
-    policy.write_text("#!/bin/sh\nexit 101\n")
-    policy.chmod(0o755)
-    _mount(root)
-    for name in ("/etc/apt/apt.conf.d", "/usr/local/share/ca-certificates"):
-        _copy_settings(Path(name), root)
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-y", "--no-install-recommends", "asterisk", "asterisk-core-sounds-en-wav"]
-    subprocess.run(["chroot", str(root), *install], check=True, env=environment, stdout=sys.stderr)
-    name = socket.gethostname()
-    (root / "etc/hosts").write_text(f"127.0.0.1 localhost {name} A.ROOT-SERVERS.NET\n")
-    (root / "etc/resolv.conf").unlink(missing_ok=True)
-    (root / "etc/resolv.conf").write_text("")
-    (root / ".ready").write_text("")
-    return root
-
-
-def _copy_settings(folder: Path, root: Path) -> None:
-    """Proxy settings of apt, where the machine has any."""
-    for path in folder.glob("*proxy*") if folder.exists() else ():
-        shutil.copy(path, root / str(path).lstrip("/"))
-
-
-def _mirror() -> str:
-    """The machine's own: the first in apt's sources."""
-    texts = [path.read_text() for path in sorted(Path("/etc/apt").glob("sources.list.d/*"))]
-    texts.append(Path("/etc/apt/sources.list").read_text() if Path("/etc/apt/sources.list").exists() else "")
-    for text in texts:
-        found = re.search(r"^URIs:\s*(\S+/debian/?)\s*$", text, re.M)
-        found = found or re.search(r"^deb\s+(?:\[[^\]]*\]\s+)?(\S+/debian/?)\s", text, re.M)
-        if found:
-            return found[1]
-    raise RuntimeError("apt's sources name no Debian mirror")
-
-
-def _there(package: str, command: str) -> bool:
-    if command:
-        return shutil.which(command) is not None
-    return not subprocess.run(["dpkg", "-s", package], capture_output=True, check=False).returncode
-
-
-def _apt(*packages: str) -> None:
-    """What is missing of these: `package`, or `package:command` where any package's command will do."""
-    named = [name.partition(":")[::2] for name in packages]
-    missing = [package for package, command in named if not _there(package, command)]
-    if missing:
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment, stdout=sys.stderr)
-        command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
-        subprocess.run(command, check=True, env=environment, stdout=sys.stderr)
-
-
-def _mount(root: Path) -> None:
-    for name in ("proc", "dev"):
-        if not os.path.ismount(root / name):
-            subprocess.run(["mount", "--bind", f"/{name}", str(root / name)], check=True)
-
-
-def _unmount(root: Path) -> None:
-    for name in ("proc", "dev"):
-        if os.path.ismount(root / name):
-            subprocess.run(["umount", "-l", str(root / name)], check=True)
-
-
-def ensure_mounted() -> None:
-    """After a reboot the chroot has no /proc and /dev."""
-    root = installed()
-    if root is not None and str(root) != "/" and os.geteuid() == 0:
-        _mount(root)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["setup", "up"])
+    parser.add_argument("--suite", choices=SUITES, default=TESTING)
     parser.add_argument("--http-port", type=int, default=8088)
     parser.add_argument("--sip-port", type=int, default=5060)
-    parser.add_argument("--tools", nargs="*", default=[], help="Debian packages that must be there too")
     options = parser.parse_args()
-    if options.what == "setup":
-        if options.tools and os.geteuid() == 0 and shutil.which("apt-get"):
-            _apt(*options.tools)
-        root = setup()
-        ensure_mounted()
-        print(f"Asterisk: {root}" if root else "no Asterisk: install the package `asterisk`, or run this as root on Debian")
-        return
-    asterisk = Asterisk(http_port=options.http_port, sip_port=options.sip_port).start()
+    asterisk = Asterisk(suite=options.suite, http_port=options.http_port, sip_port=options.sip_port).start()
     print(f"Asterisk is up: {asterisk.url} (user and password {USER}), SIP 127.0.0.1:{asterisk.sip_port}; Ctrl-C ends it")
     try:
         signal.sigwait({signal.SIGINT, signal.SIGTERM})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lab.asterisk import Asterisk, installed
+from lab.asterisk import Asterisk
 from lab.freepbx import FREEPBX_FILES
+from lab.installing import TESTING, installed
 
 _BARE = ("ari.conf", "extensions.conf", "websocket_client.conf", "sorcery.conf")
 _PHONES = """
@@ -24,12 +25,13 @@ match=127.0.0.1
 _CONTEXTS = {"freepbx": "from-internal"}
 
 
-def _files(layout: str) -> dict[str, str]:
+def _files(layout: str, suite: str) -> dict[str, str]:
     """What is in it before; PORT is the HTTP server's."""
-    root = installed()
+    root = installed(suite)
     assert root is not None
     if layout != "freepbx":
-        texts = {name: (root / "etc/asterisk" / name).read_text() for name in (*_BARE, "http.conf")}
+        brought = {name: root / "etc/asterisk" / name for name in (*_BARE, "http.conf")}
+        texts = {name: path.read_text() if path.exists() else "" for name, path in brought.items()}  # an old one has fewer
         return texts | {"http.conf": texts["http.conf"] + "\nbindport = PORT\n"}
     texts = dict(FREEPBX_FILES)
     del texts["modules.conf"]
@@ -41,13 +43,13 @@ def _files(layout: str) -> dict[str, str]:
     return texts
 
 
-def laid_out(layout: str) -> Asterisk:
+def laid_out(layout: str, suite: str = TESTING) -> Asterisk:
     """`freepbx`, or as Debian's package brings it; a phone of this machine may call, and nothing of hookrouter is there. Not started.
 
     In FreePBX's, 5550100 is called from outside, and leads to a custom destination; 200 is an extension.
     """
-    found = Asterisk()
-    files = {name: text.replace("PORT", str(found.http_port)) for name, text in _files(layout).items()}
+    found = Asterisk(suite=suite)
+    files = {name: text.replace("PORT", str(found.http_port)) for name, text in _files(layout, suite).items()}
     found.files = files | {"pjsip.conf": _PHONES.format(port=found.sip_port, context=_CONTEXTS.get(layout, "default"))}
     found.prepare()
     return found

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from lab.asterisk import installed
+from lab.installing import installed, version
 
 FAULTS = {
     1: "the endpoint refuses connections",
@@ -83,6 +82,5 @@ def where() -> str:
     """The machine, Asterisk and Python that the rows are of."""
     cpu = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
     root = installed()
-    command = ["asterisk", "-V"] if str(root) == "/" else ["chroot", str(root), "asterisk", "-V"]
-    version = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    return f"{version}, Python {platform.python_version()}, {os.cpu_count()} × {cpu[1] if cpu else platform.machine()}."
+    assert root is not None
+    return f"Asterisk {version(root)}, Python {platform.python_version()}, {os.cpu_count()} × {cpu[1] if cpu else platform.machine()}."

@@ -7,7 +7,8 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from lab.asterisk import Asterisk, ensure_mounted, installed
+from lab.asterisk import Asterisk
+from lab.installing import ensure_mounted, installed
 from rig.endpoint import Endpoint
 from rig.pbx import Pbx
 

@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 from click.testing import CliRunner
-from lab.asterisk import Asterisk, ensure_mounted
+from lab.asterisk import Asterisk
+from lab.installing import ensure_mounted
 from markupsafe import escape
 from rig.endpoint import Endpoint
 from rig.pbx import Caller, Pbx
