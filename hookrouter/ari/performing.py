@@ -171,7 +171,9 @@ class Job:
         self.last = Reply(status, body)
         if status in _UNKNOWN_TO_IT and _UNKNOWN_TO_IT[status] in body:
             self.last = Reply(NOT_SUPPORTED, self._lacking())
-        elif status == 500 and self.found.taken_500 and number == 1 and not self.doubtful and await self._is_there():
+        elif (
+            status == 500 and self.found.taken_500 and number == 1 and not self.doubtful and await self._asked() == 200
+        ):
             self.last = Reply(409, body)
         elif status in _PASSING and not self.found.final_5xx and self.found.method != "GET":
             return await self._settle_or_again(started)
@@ -224,8 +226,12 @@ class Job:
 
     async def _is_there(self) -> bool:
         """Whether the id that was asked for is taken: Asterisk's 409 alone does not say so (repeating.DOUBTFUL_409)."""
+        return await self._asked() not in (None, 404)
+
+    async def _asked(self) -> int | None:
+        """What Asterisk answers to the question for that id; None: there is no such question."""
         question = proof_request(self.request)
-        return question is not None and (await self.way.perform(question, patient=self.patient)).status != 404
+        return None if question is None else (await self.way.perform(question, patient=self.patient)).status
 
     async def _after_repeat(self, status: int, started: float) -> Reply:
         if status in self.found.done_already:

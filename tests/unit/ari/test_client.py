@@ -15,6 +15,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Response
 
 from hookrouter.ari import client as client_module
+from hookrouter.ari import greeting as greeting_module
 from hookrouter.ari.client import AriClient, Connected
 from hookrouter.ari.events import Head
 from hookrouter.ari.operations import Request
@@ -444,7 +445,8 @@ async def test_without_a_socket_requests_go_over_http() -> None:
 
 async def test_an_asterisk_without_requests_on_its_socket_gets_them_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before 22.4 a request there is read and forgotten."""
-    monkeypatch.setattr(client_module, "_PROBE_TIMEOUT", 0.01)
+    monkeypatch.setattr(greeting_module, "_PROBE_TIMEOUT", 0.01)
+    monkeypatch.setattr(greeting_module, "_SOON", 0.001)
     world, socket = World(BOTH, fine), Socket(**{"asterisk/info": None})
     await world.accept(socket)
     assert (await world.client.perform(PING)).status == 200
@@ -453,9 +455,63 @@ async def test_an_asterisk_without_requests_on_its_socket_gets_them_over_http(mo
     await world.client.stop()
 
 
+OLD = INFO.replace(b"22.10.1", b"16.28.0~dfsg-0+deb11u10")
+
+
+async def test_nobody_waits_for_an_asterisk_that_is_too_old_to_answer() -> None:
+    """HTTP tells its version, and the socket is asked once; it is told, with the versions that could."""
+    async def old(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=OLD)
+
+    world, socket = World(BOTH, old), Socket(**{"asterisk/info": None})
+    async with asyncio.timeout(1.5):  # a question on the socket is given up after 2 s
+        await world.accept(socket)
+    assert socket.uris() == ["GET asterisk/info"]
+    assert world.connected[0].version.startswith("16.28.0")
+    (told,) = world.of(Warned)
+    assert "22.4 or newer (20.14 or 21.9 of the older branches)" in told.message
+    await world.client.stop()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reads", "asked"),
+    [
+        pytest.param("A", "1", [404, 404, "1"], 3, id="it is there in the end"),
+        pytest.param("__A", "1", ["1"], 1, id="the underscores are none of its name"),
+        pytest.param("A", None, ["1", 404], 2, id="it is gone in the end"),
+        pytest.param("A", "1", [409], 1, id="the channel has left"),
+        pytest.param("A", "1", ["0"] * 30, 20, id="it is never there"),
+        pytest.param("CALLERID(name)", "1", ["0"] * 30, 6, id="a function that reads otherwise"),
+    ],
+)
+async def test_an_old_asterisk_is_asked_until_a_variable_is_set(
+    variable: str, value: str | None, reads: list[int | str], asked: int
+) -> None:
+    """It says 204 before it has done it; what comes next reads what was set."""
+    names: list[str] = []
+
+    async def old(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/variable"):
+            return httpx.Response(200, content=OLD)
+        if request.method == "POST":
+            return httpx.Response(204)
+        names.append(request.url.params["variable"])
+        read = reads.pop(0)
+        return httpx.Response(read) if isinstance(read, int) else httpx.Response(200, json={"value": read})
+
+    world, socket = World(BOTH, old), Socket(**{"asterisk/info": None})
+    await world.accept(socket)
+    given = {} if value is None else {"value": value}
+    reply = await world.client.perform(Request("channels.setChannelVar", {"channelId": "1", "variable": variable, **given}))
+    assert reply.status == 204
+    assert names == [variable.lstrip("_")] * asked
+    await world.client.stop()
+
+
 async def test_a_filter_that_holds_back_replies_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else's filter without RESTResponse does not look like an old Asterisk."""
-    monkeypatch.setattr(client_module, "_PROBE_TIMEOUT", 0.05)
+    monkeypatch.setattr(greeting_module, "_PROBE_TIMEOUT", 0.05)
+    monkeypatch.setattr(greeting_module, "_SOON", 0.001)
     socket = Socket(**{"asterisk/info": None})
 
     async def unfiltered(request: httpx.Request) -> httpx.Response:
@@ -464,7 +520,7 @@ async def test_a_filter_that_holds_back_replies_is_replaced(monkeypatch: pytest.
 
     world = World(BOTH, unfiltered)
     await world.accept(socket)
-    assert [request.url.path for request in world.over_http] == ["/ari/applications/a/eventFilter"]
+    assert [request.url.path for request in world.over_http] == ["/ari/asterisk/info", "/ari/applications/a/eventFilter"]
     assert (await world.client.perform(PING)).status == 204
     assert not world.of(Warned)
     await world.client.stop()

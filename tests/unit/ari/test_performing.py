@@ -44,6 +44,8 @@ class Way:
         self.comes_back = False
         self.lines = Lines()
         self.back = asyncio.Event()
+        self.version = "16.28.0"
+        self.body = b""
 
     async def exchange(
         self, http: HttpRequest, found: Operation, busy: Any, timeout: float, going: Callable[[], None]
@@ -55,7 +57,7 @@ class Way:
             self.time += 10.0 if what == SLOW else 0.01
             raise AriFateUnknown("no reply")
         assert isinstance(what, int)
-        return what, b"", "ws"
+        return what, self.body, "ws"
 
     async def perform(self, request: Request, *, patient: bool = False) -> Reply:
         self.asked.append(request.operation)
@@ -243,3 +245,21 @@ async def test_who_gives_up_lets_the_next_one_pass() -> None:
     assert (await jobs[2]).status == 204
     assert way.sent == ["POST channels/1/continue"]
     assert "1" not in way.lines
+
+
+@pytest.mark.parametrize(("status", "said"), [(404, "Resource not found"), (405, "Invalid method")])
+async def test_what_an_old_asterisk_does_not_have_is_named(status: int, said: str) -> None:
+    """It is no 404 of a channel that has gone: nobody waits for the end of a call, and nothing is asked."""
+    way = Way([status])
+    way.body = f'{{"message":"{said}"}}'.encode()
+    reply = await run(way, Request("channels.progress", {"channelId": "1"}))
+    assert reply.status == 501
+    assert b"Asterisk 16.28.0 has no channels.progress" in reply.body
+    assert not way.asked
+
+
+@pytest.mark.parametrize(("proof", "doubtful", "status"), [(200, False, 409), (404, False, 500), (0, False, 500), (200, True, 200)])
+async def test_a_bridge_that_is_there_already(proof: int, doubtful: bool, status: int) -> None:
+    """Asterisk 16 says 500, as it does of all that goes wrong: only asking tells. One that may be ours is."""
+    way = Way([500], proof) if not doubtful else Way([], proof)
+    assert (await run(way, BRIDGE, doubtful)).status == status

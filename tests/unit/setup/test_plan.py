@@ -217,3 +217,19 @@ def test_freepbx_is_known_by_its_generated_files(tmp_path: Path) -> None:
     found = looked(tmp_path)
     assert found.after == {}
     assert {"ari_general_custom.conf", "ari_additional_custom.conf"} == {fault.place for fault in found.obstacles}
+
+
+@pytest.mark.parametrize(("settings", "too_old"), [(LISTEN, True), (INVITE, True), (CONNECT, False)])
+def test_an_asterisk_that_is_too_old_gets_no_socket(tmp_path: Path, settings: AsteriskSettings, too_old: bool) -> None:
+    """With one in ari.conf its REST interface would not load at all; it is known by its modules."""
+    there = tmp_path / "modules"
+    there.mkdir()
+    (there / "res_ari.so").touch()
+    put(tmp_path, {"modules.conf": MODULES, "asterisk.conf": f"[directories]\nastmoddir => {there}\n"})
+    found = looked(tmp_path, settings)
+    assert bool(found.obstacles) is too_old
+    assert (found.after == {}) is too_old
+    if too_old:
+        assert "needs Asterisk 22.5 or newer" in found.obstacles[0].message
+    (there / "res_websocket_client.so").touch()
+    assert looked(tmp_path, settings).obstacles == []
