@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from lab import asterisk as lab
+from lab import installing
 from lab.ua import UA
 from rig.page import Walk
 from rig.process import RouterProcess
@@ -53,10 +54,10 @@ def router(tmp_path: Path, endpoint: int) -> Iterator[RouterProcess]:
 @pytest.fixture
 def asterisk(router: RouterProcess) -> Iterator[lab.Asterisk]:
     """The lab's, with the files of deploy/asterisk that matter to the router."""
-    if lab.installed() is None:
+    if installing.installed() is None:
         message = "no Asterisk here; `make lab` installs one (root, Debian)"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    lab.ensure_mounted()
+    installing.ensure_mounted()
     found = lab.Asterisk()
     found._write()
     for name in ("ari.conf", "websocket_client.conf", "extensions.conf"):

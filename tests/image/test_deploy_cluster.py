@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from lab import asterisk as lab
+from lab import installing
 from lab.postgres import cluster
 from rig.endpoint import Endpoint
 from rig.process import RouterProcess
@@ -25,10 +26,10 @@ pytestmark = pytest.mark.asterisk
 @pytest.fixture
 def asterisks() -> Iterator[list[lab.Asterisk]]:
     """The lab's, with the files of deploy/cluster/asterisk; the password is where start.sh writes it."""
-    if lab.installed() is None:
+    if installing.installed() is None:
         message = "no Asterisk here; `make lab` installs one (root, Debian)"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    lab.ensure_mounted()
+    installing.ensure_mounted()
     with contextlib.ExitStack() as stack:
         found = []
         for _ in range(2):

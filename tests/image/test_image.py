@@ -22,11 +22,13 @@ from pathlib import Path
 
 import pytest
 from lab import asterisk as lab
+from lab import asterisk as lab
+from lab import installing
 
 from hookrouter import __version__
 
 ROOT = Path(__file__).parents[2]
-FOLDER = lab.CACHE / "image"
+FOLDER = installing.CACHE / "image"
 BASE = "localhost/hookrouter-test-base"
 IMAGE = "localhost/hookrouter-test"
 PYTHON = "3.13"  # what trixie has
@@ -49,7 +51,7 @@ def _needs() -> None:
     """Skips where the machine cannot have it; under CI that is a failure."""
     missing = [tool for tool in ("buildah", "debootstrap") if not shutil.which(tool)]
     if os.geteuid() == 0 and (not missing or shutil.which("apt-get")):
-        lab._apt(*missing)
+        installing.apt(*missing)
         return
     message = f"needs root, and {' and '.join(missing) or 'nothing else'} (Debian packages)"
     pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
@@ -63,7 +65,7 @@ def _base() -> None:
     shutil.rmtree(root, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
     script = "/usr/share/debootstrap/scripts/sid"  # the same for every suite of today
-    command = ["debootstrap", "--variant=minbase", "--include=python3,python3-venv", "trixie", str(root), lab._mirror()]
+    command = ["debootstrap", "--variant=minbase", "--include=python3,python3-venv", "trixie", str(root), installing.mirror("debian")]
     subprocess.run([*command, script], check=True, stdout=sys.stderr)
     for name in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man"):
         shutil.rmtree(root / name, ignore_errors=True)

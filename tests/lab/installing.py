@@ -86,7 +86,7 @@ def _unpack(root: Path, suite: Suite) -> None:
         (root / name).mkdir(parents=True)
     (root / "var/lib/dpkg/status").write_text("")  # nothing is there yet
     key = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
-    lines = [f"deb {key} {_mirror(archive)} {name} main\n" for archive, name in suite.sources]
+    lines = [f"deb {key} {mirror(archive)} {name} main\n" for archive, name in suite.sources]
     (root / "etc/apt/sources.list").write_text("".join(lines))
     settings = (f"Dir={root}", f"Dir::State::status={root}/var/lib/dpkg/status", "APT::Sandbox::User=root")
     apt = ["apt-get", "-qq", *(part for setting in settings for part in ("-o", setting))]
@@ -102,7 +102,7 @@ def _unpack(root: Path, suite: Suite) -> None:
     shutil.rmtree(root / "var/lib/apt")
 
 
-def _mirror(archive: str) -> str:
+def mirror(archive: str) -> str:
     """Of `debian` or `debian-security`: the machine's own, the first in apt's sources."""
     texts = [path.read_text() for path in sorted(Path("/etc/apt").glob("sources.list.d/*"))]
     texts.append(Path("/etc/apt/sources.list").read_text() if Path("/etc/apt/sources.list").exists() else "")
@@ -122,7 +122,7 @@ def _there(package: str, command: str) -> bool:
     return not subprocess.run(["dpkg", "-s", package], capture_output=True, check=False).returncode
 
 
-def _apt(*packages: str) -> None:
+def apt(*packages: str) -> None:
     """What is missing of these: `package`, or `package:command` where any package's command will do."""
     named = [name.partition(":")[::2] for name in packages]
     missing = [package for package, command in named if not _there(package, command)]
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--tools", nargs="*", default=[], help="Debian packages that must be there too")
     options = parser.parse_args()
     if options.tools and os.geteuid() == 0 and shutil.which("apt-get"):
-        _apt(*options.tools)
+        apt(*options.tools)
     for suite in SUITES:
         root = setup(suite)
         ensure_mounted(suite)
