@@ -22,7 +22,6 @@ from pathlib import Path
 
 import pytest
 from lab import asterisk as lab
-from lab import asterisk as lab
 from lab import installing
 
 from hookrouter import __version__
