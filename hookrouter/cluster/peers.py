@@ -27,6 +27,7 @@ _THERE = 0.4  # and that of one that is there
 _LIMIT = 32 * 1024 * 1024
 
 T = TypeVar("T")
+Found = TypeVar("Found", HttpReply, Download)
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -94,7 +95,13 @@ class Peers:
 
         404: it has not got it; from 500 on: it cannot tell.
         """
-        return await _first(peers, lambda peer: self.ask(peer, asked), lambda reply: reply.status)
+        reply, _, silent = await _first(peers, lambda peer: self.ask(peer, asked))
+        return reply, silent
+
+    async def holder(self, peers: Iterable[Peer], asked: Asked) -> tuple[Peer | None, list[str]]:
+        """Who has it: the first that says so."""
+        _, peer, silent = await _first(peers, lambda peer: self.ask(peer, asked))
+        return peer, silent
 
     async def fetch(self, peers: Iterable[Peer], asked: Asked) -> tuple[Download | None, list[str]]:
         """Likewise, what is too large to hold. It is to be closed."""
@@ -102,7 +109,8 @@ class Peers:
         async def fetched(peer: Peer) -> Download | Silent:
             return await self._patiently(peer, self.open(peer, asked)) if peer.address else Silent(unsent=True)
 
-        return await _first(peers, fetched, lambda found: found.status)
+        found, _, silent = await _first(peers, fetched)
+        return found, silent
 
     async def open(self, peer: Peer, asked: Asked) -> Download:
         """The answer piece by piece, to be closed. Raises httpx.TransportError."""
@@ -132,26 +140,29 @@ class Peers:
 
 
 async def _first(
-    peers: Iterable[Peer], asking: Callable[[Peer], Awaitable[T | Silent]], status: Callable[[T], int]
-) -> tuple[T | None, list[str]]:
+    peers: Iterable[Peer], asking: Callable[[Peer], Awaitable[Found | Silent]]
+) -> tuple[Found | None, Peer | None, list[str]]:
+    """What one of them has, who that is, and who is silent."""
     tasks = {asyncio.ensure_future(asking(peer)): peer for peer in peers}
-    waiting, silent, best = set(tasks), list[str](), None
+    waiting, silent = set(tasks), list[str]()
+    best: Found | None = None
+    holder: Peer | None = None
     try:
         while waiting and best is None:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 found = task.result()
-                if isinstance(found, Silent) or status(found) >= 500:
+                if isinstance(found, Silent) or found.status >= 500:
                     silent.append(tasks[task].name)
-                elif status(found) != 404 and best is None:
-                    best = found
+                elif found.status != 404 and best is None:
+                    best, holder = found, tasks[task]
     finally:
         for task in waiting:
             task.cancel()
         for left in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(left, Download) and left is not best:
                 await left.close()
-    return best, sorted(silent)
+    return best, holder, sorted(silent)
 
 
 __all__ = ["PASSED", "Asked", "Peers", "Silent"]

@@ -129,7 +129,7 @@ def gathered(own: Now, others: Sequence[tuple[Peer, Now | None]]) -> Now:
             live.setdefault((call.asterisk, call.id), call)
     return Now(
         own.at,
-        own.asterisks | {name: state for name, state in states.items() if name in own.asterisks},
+        own.asterisks | states,
         sorted(live.values(), key=first)[:MOST_LIVE],
         sum(each.count for each in told),
         sum(each.still for each in told),

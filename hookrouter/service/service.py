@@ -343,6 +343,10 @@ class Service:
         self._not_moving()
         return None
 
+    def has(self, id: str, access: Access = ALL) -> bool:
+        """Whether it has the call in hand, also one that nobody has answered yet."""
+        return self._live(id, access) is not None or self._ringing(id, access) is not None
+
     async def _timeline(self, id: str, access: Access) -> list[dict[str, Any]]:
         found = await self.recorder.read(id, access.tenant)
         return timeline(found[1]) if found is not None else []

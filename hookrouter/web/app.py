@@ -81,6 +81,10 @@ class Router(Protocol):
         """Recorded calls, live and over. Raises ValueError."""
         ...
 
+    def has(self, id: str, access: Access) -> bool:
+        """Whether it has the call in hand."""
+        ...
+
     async def call(self, id: str, access: Access) -> dict[str, Any] | None: ...
     async def record(self, id: str, access: Access) -> dict[str, Any] | None:
         """All that is kept of a call."""
@@ -268,6 +272,9 @@ def _api(router: Router) -> list[Route]:
         found = await router.call(id, access_of(request))
         return JSONResponse(found) if found else problem(404, "No such call", f"no call has the id `{id}`")
 
+    async def in_hand(request: Request) -> bool:
+        return router.has(request.path_params["id"], access_of(request))
+
     async def actions(request: Request) -> Response:
         id = request.path_params["id"]
         try:
@@ -302,7 +309,7 @@ def _api(router: Router) -> list[Route]:
 
     return [
         Route("/v1/calls", passing(router, calls, in_turn=True), methods=["GET", "POST"]),
-        Route("/v1/calls/{id}", passing(router, call), methods=["GET", "DELETE"]),
+        Route("/v1/calls/{id}", passing(router, call, here=in_hand), methods=["GET", "DELETE"]),
         Route("/v1/calls/{id}/record", passing(router, record)),
         Route("/v1/calls/{id}/actions", passing(router, actions), methods=["POST"]),
         Route("/v1/deliveries", deliveries),

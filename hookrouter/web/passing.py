@@ -1,13 +1,15 @@
 """A request for a call of another router's is passed on to it; where that cannot be, the answer says whose it may be.
 
 Rules: only what is not here is passed on, and only once: who gets such a request answers it for itself. All that may have it
-are asked at once, but for a new call: that is asked of one after another, and of no further one where it may be under way.
+are asked at once, and where something is to be done, the one that has it. A new call is asked of one after another, and of no
+further one where it may be under way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +19,7 @@ from hookrouter.cluster.terms import Lease
 from hookrouter.errors import NotHere
 from hookrouter.http.client import HttpReply
 from hookrouter.web.guard import by_session, shown_of
+from hookrouter.web.origins import SAFE
 from hookrouter.web.problems import problem
 
 _KEPT = ("content-type", "accept")
@@ -48,32 +51,57 @@ async def asked_of(request: Request) -> Asked:
     return Asked(request.method, path + query, (*kept, *shown_of(request)), await request.body(), mark)
 
 
-def passing(router: Here, handler: Handler, *, in_turn: bool = False) -> Handler:
-    """The handler, with what it does not find asked of the routers that own something. `in_turn`: what is not to be done twice."""
+def passing(
+    router: Here,
+    handler: Handler,
+    *,
+    in_turn: bool = False,
+    here: Callable[[Request], Awaitable[bool]] | None = None,
+    absent: Callable[[Request, list[str]], Response] | None = None,
+) -> Handler:
+    """The handler, with what it does not find asked of the routers that own something. `in_turn`: what is not to be done twice.
+
+    `here`: whether this router is the one to ask; where it is not, the others' answers go before its own. `absent`: what is
+    said where those are silent that may have it.
+    """
 
     async def handle(request: Request) -> Response:
-        try:
-            answer: Response | None = await handler(request)
-        except NotHere:
-            answer = None
-        if answer is not None and answer.status_code != 404:
-            return answer
-        reply, silent = (None, list[str]()) if passed(request) else await elsewhere(router, request, in_turn=in_turn)
+        answer: Response | None = None
+        own = here is None or not router.peers.shared or await here(request)
+        if own:
+            try:
+                answer = await handler(request)
+            except NotHere:
+                pass
+            if answer is not None and answer.status_code != 404:
+                return answer
+        if passed(request):
+            return answer or (not_here([], []) if own else problem(404, "Not here"))
+        reply, silent = await _elsewhere(router, request, in_turn=in_turn)
         if reply is not None:
             return reply
-        if silent or answer is None:
-            return not_here([] if passed(request) else router.peers.owners(), silent)
+        if not own:
+            answer = await handler(request)
+        if answer is None or (answer.status_code == 404 and silent):
+            return absent(request, silent) if absent is not None else not_here(router.peers.owners(), silent)
         return answer
 
     return handle
 
 
-async def elsewhere(router: Here, request: Request, *, in_turn: bool = False) -> tuple[Response | None, list[str]]:
+async def _elsewhere(router: Here, request: Request, *, in_turn: bool = False) -> tuple[Response | None, list[str]]:
     """What an owner answers, None: none has it; and the names of those that are silent."""
     peers, asked = router.peers.owning(), await asked_of(request)
     if not peers:
         return None, []
-    found, silent = await (_in_turn(router.peers, asked) if in_turn else router.peers.first(peers, asked))
+    if in_turn:
+        found, silent = await _in_turn(router.peers, asked)
+    elif request.method in SAFE or len(peers) == 1:
+        found, silent = await router.peers.first(peers, asked)
+    else:  # two Asterisks may have given one id: only one of the calls is acted on
+        look = Asked("GET", f"/v1/calls/{quote(request.path_params['id'], safe='')}", shown_of(request))
+        holder, silent = await router.peers.holder(peers, look)
+        found, silent = await router.peers.first([holder], asked) if holder is not None else (None, silent)
     return as_it_came(found) if found is not None else None, silent
 
 
@@ -121,4 +149,4 @@ def owner_of(lease: Lease) -> dict[str, str]:
     return {"asterisk": lease.entry, "router": lease.name, "address": lease.address}
 
 
-__all__ = ["as_it_came", "asked_of", "elsewhere", "not_here", "owner_of", "passed", "passing", "told_to_all"]
+__all__ = ["as_it_came", "asked_of", "not_here", "owner_of", "passed", "passing", "told_to_all"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from aiohttp import web
 from playwright.async_api import Browser, Page, expect
-from rig.console import ALL, LOOK, MENU, PHONE, WIDE, Scene, reader
+from rig.console import ALL, APP, LOOK, MENU, PHONE, WIDE, Pair, Scene, reader
 
 from hookrouter.calls.call import Call
 from hookrouter.facts import AnswerCompared, CallStandsStill, DeliveryFinished
@@ -367,3 +368,45 @@ async def test_a_thousand_live_calls(browser: Browser, scene: Scene) -> None:
     for live in list(service.board):
         service.board.remove(live)
     await asyncio.sleep(0)
+
+
+async def test_the_console_of_any_router_is_that_of_all(
+    browser: Browser, axe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It shows the calls of the others and who owns what, ends them, and says who does not answer."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    async with Pair() as pair:
+        await pair.acquainted()
+        pair.endpoint.answers["StasisStart"] = [{"action": "answer"}, {"action": "pause", "seconds": 600}]
+        await pair.simulators["second"].call(APP, "+4930", "1000", [], "")  # two Asterisks give their first call the same id
+        callers = {name: await simulator.call(APP, "+4930123456", "1000", [], "") for name, simulator in pair.simulators.items()}
+        async with reader(browser, pair) as page:
+            await page.goto("/")
+            await expect(page.locator("#count")).to_have_text("3")
+            row = page.locator(f'[id="call-second-{callers["second"].id}"]')
+            await expect(row.locator("[data-label=Asterisk]")).to_have_text("second")
+            await expect(row.locator("[data-label=router]")).to_have_text("b")
+            await expect(page.locator("#router-a")).to_contain_text("main")
+            await expect(page.locator("#router-b")).to_contain_text("second")
+            for width in (WIDE, PHONE):
+                await page.set_viewport_size(width)
+                assert await usable(page, axe) == []
+            await row.get_by_role("link").click()
+            await expect(page.locator("#about")).to_contain_text("b")
+            await expect(page.get_by_role("button", name="Log out")).to_be_visible()
+            await page.get_by_text("Run actions").click()
+            await page.get_by_label("A list of actions").fill('[{"action": "plai"}]')
+            await expect(page.locator("#faults")).to_contain_text("/0/action")
+            await page.get_by_text("Hang up", exact=True).click()
+            await page.get_by_role("button", name="Hang up this call").click()
+            await callers["second"].ended(5)
+            await page.goto("/")
+            await expect(page.locator("#count")).to_have_text("2")
+            server = pair.b.service._server
+            assert server is not None
+            server.end()
+            await expect(page.locator("#silent-1")).to_contain_text("router b does not answer")
+            await expect(page.locator("#router-b")).to_contain_text("does not answer")
+            assert await usable(page, axe) == []
+            await page.goto(f"/calls/{callers['second'].id}x")
+            await expect(page.locator("main")).to_contain_text("b, which does not answer")

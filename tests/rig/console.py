@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from lab.asterisk import free_port
+from lab.postgres import cluster
 from playwright.async_api import Browser, BrowserContext, Page
 
 from hookrouter.facts import CallFinished
@@ -78,9 +80,51 @@ class Scene:
                 await asyncio.sleep(0.01)
 
 
+class Pair:
+    """`async with` it: two routers that share a database, each with a simulated Asterisk of its own, and one endpoint.
+
+    `a` has the Asterisk `main`, `b` has `second`; `url` is the console of `a`.
+    """
+
+    async def __aenter__(self) -> Pair:
+        self._stack = contextlib.AsyncExitStack()
+        async with self._stack:
+            enter = self._stack.enter_async_context
+            self.endpoint = await enter(Endpoint())
+            database = (await asyncio.to_thread(self._stack.enter_context, cluster())).database()
+            ports = {"main": free_port(), "second": free_port()}
+            self.simulators = {name: await enter(Simulator(speed=4.0)) for name in ports}
+            routers = [await enter(self._router(*one, database)) for one in zip("ab", ports.items(), strict=True)]
+            self.a, self.b = [await router.ready() for router in routers]
+            self._stack = self._stack.pop_all()
+        return self
+
+    def _router(self, name: str, place: tuple[str, int], database: str) -> Router:
+        asterisk, port = place
+        simulator = self.simulators[asterisk]
+        return Router(
+            simulator.url, APP, route(self.endpoint.url), password=simulator.password, serve=True, store=database,
+            listen=f"127.0.0.1:{port}", asterisk_name=asterisk,
+            extra=f'{_SERVER}[cluster]\nname = "{name}"\naddress = "http://127.0.0.1:{port}"\n',
+        )  # fmt: skip
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def url(self) -> str:
+        return self.a.service.address
+
+    async def acquainted(self) -> None:
+        """Waits until each knows of the other and of what it owns."""
+        async with asyncio.timeout(10):
+            while not all(router.service.peers.owning() and router.service.peers.running() for router in (self.a, self.b)):
+                await asyncio.sleep(0.02)
+
+
 @contextlib.asynccontextmanager
 async def reader(
-    browser: Browser, scene: Scene, token: str = ALL, *, width: dict[str, int] = WIDE, scheme: str = "light"
+    browser: Browser, scene: Scene | Pair, token: str = ALL, *, width: dict[str, int] = WIDE, scheme: str = "light"
 ) -> AsyncIterator[Page]:
     """A page of somebody who has logged in. What the browser says against a page, or asks of others, is a failure."""
     options: dict[str, Any] = {"viewport": width, "color_scheme": scheme, "base_url": scene.url, "locale": "en-GB"}

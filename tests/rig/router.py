@@ -31,12 +31,13 @@ class Router:
         mode: str = "connect",
         subscribe: str = "[]",
         asterisk: str = "",
+        asterisk_name: str = "main",
     ) -> None:
         place = f'url = "{url}"\n' if url else ""
         if "[policy]" not in extra and "endpoints =" not in routes:  # the far ends of the lab are in its dialplan
             extra += '\n[policy]\nendpoints = ["*", "Local/*"]\n'
         text = f"""
-[asterisk.main]
+[asterisk.{asterisk_name}]
 {place}username = "hookrouter"
 password = "{password}"
 apps = ["{app}"]

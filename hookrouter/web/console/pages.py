@@ -26,7 +26,7 @@ from hookrouter.web.console.working import (
     routes_page,
 )
 from hookrouter.web.guard import access_of, shown_of
-from hookrouter.web.passing import elsewhere, passed
+from hookrouter.web.passing import passing
 
 if TYPE_CHECKING:
     from hookrouter.web.app import Router
@@ -55,25 +55,20 @@ def console_routes(router: Router, session: Session) -> list[Route]:
         query = {name: value for name, value in request.query_params.items() if value}
         return await _calls(router, request, query, session(request))
 
-    async def own_call(request: Request) -> Response:
+    async def call(request: Request) -> Response:
         if request.method == "POST":
             return await call_form(
                 router, request, access_of(request), await form_of(request), session=session(request)
             )
         return await call_page(router, request, access_of(request), session=session(request))
 
-    async def call(request: Request) -> Response:
-        id, access = request.path_params["id"], access_of(request)
-        if not router.peers.shared or await router.console.here(id, access):
-            return await own_call(request)
-        found, silent = (None, list[str]()) if passed(request) else await elsewhere(router, request)
-        if found is not None:
-            return found
-        answer = _nowhere(id, session(request)) if passed(request) else await own_call(request)
-        if answer.status_code == 404 and silent:
-            what = f"the call `{id}` may be with {', '.join(silent)}, which does not answer: try again in some seconds"
-            answer = render("missing.html", 503, page="Calls", live=2000, session=session(request), what=what)
-        return answer
+    async def here(request: Request) -> bool:
+        return bool(await router.console.here(request.path_params["id"], access_of(request)))
+
+    def absent(request: Request, silent: list[str]) -> Response:
+        who = f"{', '.join(silent)}, which does not answer"
+        what = f"the call `{request.path_params['id']}` may be with {who}: try again in some seconds"
+        return render("missing.html", 503, page="Calls", live=2000, session=session(request), what=what)
 
     async def deliveries(request: Request) -> Response:
         page = deliveries_form if request.method == "POST" else deliveries_page
@@ -94,7 +89,7 @@ def console_routes(router: Router, session: Session) -> list[Route]:
     return [
         Route("/", now),
         Route("/calls", calls),
-        Route("/calls/{id:path}", call, methods=["GET", "POST"]),
+        Route("/calls/{id:path}", passing(router, call, here=here, absent=absent), methods=["GET", "POST"]),
         Route("/deliveries", deliveries, methods=["GET", "POST"]),
         Route("/routes", routes),
         Route("/routes/{name:path}", route, methods=["GET", "POST"]),
@@ -105,10 +100,6 @@ def console_routes(router: Router, session: Session) -> list[Route]:
 def asked_now(request: Request) -> Asked:
     """The question to another router how it goes there."""
     return Asked("GET", "/v1/now", shown_of(request))
-
-
-def _nowhere(id: str, session: bool) -> Response:
-    return render("missing.html", 404, page="Calls", live=0, session=session, what=f"no call has the id `{id}`")
 
 
 async def _calls(router: Router, request: Request, query: dict[str, str], session: bool) -> Response:
