@@ -125,7 +125,7 @@ class Peers:
             (found,) = await asyncio.gather(sending, return_exceptions=True)
         finally:
             sending.cancel()
-        if isinstance(found, httpx.TransportError | TooLarge | asyncio.CancelledError):
+        if isinstance(found, httpx.TransportError | httpx.InvalidURL | TooLarge | asyncio.CancelledError):
             return Silent(unsent=isinstance(found, NOT_SENT))
         if isinstance(found, BaseException):
             raise found

@@ -227,9 +227,7 @@ class ClusterTable(Shape, frozen=True):
     ] = None
     address: Annotated[
         Text | None,
-        says(
-            "Where the others reach its HTTP, such as `http://10.0.0.5:8080`. It is told to who asks the wrong router."
-        ),
+        says("Where the others reach its HTTP, such as `http://10.0.0.5:8080`: they ask it for what it has in hand."),
     ] = None
 
 

@@ -139,7 +139,7 @@ class Service:
         self.peers = Peers(
             self.http, self.peer_http, self.entries.others, self.entries.running, shared=self.store.leases is not None
         )
-        self.feeds = Feeds(self.peers)
+        self.feeds = Feeds(self.peers, self.name)
         sender = self._make_sender(self.http, self.clock, self.facts)
         self._sender = sender
         deliverer = Deliverer(sender, self.facts, self.clock, self.rng)

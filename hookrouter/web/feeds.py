@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import httpx
+import msgspec
 
 from hookrouter.cluster.peers import Asked, Peers
 from hookrouter.cluster.terms import LOOK, Peer
@@ -28,10 +29,11 @@ Shown = tuple[tuple[str, str], ...]
 
 
 class Feeds:
-    """Those of one router."""
+    """Those of the router that is called `name`."""
 
-    def __init__(self, peers: Peers) -> None:
+    def __init__(self, peers: Peers, name: str) -> None:
         self._peers = peers
+        self._own = b'"router":%s}' % msgspec.json.encode(name)
         self._of: dict[Shown, _Feed] = {}
 
     def __len__(self) -> int:
@@ -43,7 +45,7 @@ class Feeds:
             return
         feed = self._of.get(shown)
         if feed is None:
-            feed = self._of[shown] = _Feed(self._peers, shown)
+            feed = self._of[shown] = _Feed(self._peers, shown, self._own)
         feed.add(listener)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_OPENED):
@@ -64,8 +66,9 @@ class Feeds:
 class _Feed:
     """What one token gets to hear. `begun`: each router that there was has been asked."""
 
-    def __init__(self, peers: Peers, shown: Shown) -> None:
+    def __init__(self, peers: Peers, shown: Shown, own: bytes) -> None:
         self._peers = peers
+        self._own = own
         self._asked = Asked("GET", "/v1/events", shown)
         self._listeners: set[Listener] = set()
         self._silent: set[Peer] = set()
@@ -111,7 +114,7 @@ class _Feed:
         while True:
             try:
                 wait = await self._hear(peer)
-            except (httpx.TransportError, TimeoutError, ValueError):
+            except (httpx.TransportError, httpx.InvalidURL, TimeoutError, ValueError):
                 wait = LOOK
             self._heard(peer, silent=True)
             await asyncio.sleep(wait)
@@ -139,6 +142,8 @@ class _Feed:
 
     def _tell(self, block: bytes) -> None:
         """One server-sent event of another router's."""
+        if block.endswith(self._own):
+            return  # an address of another router's leads to us
         if block.startswith(b"data: {"):
             for listener in self._listeners:
                 listener.put(block.removeprefix(b"data: "))

@@ -78,7 +78,11 @@ def sound_routes(router: Router) -> list[Route]:
             found, _ = await router.peers.fetch(router.peers.all(), Asked("GET", f"/speech/{name}"))
         finally:
             passing.count -= 1
-        return problem(404, "No such sound") if found is None else passing.answer(found, "audio/wav", _FOR_EVER)
+        if found is not None and found.status == 200:
+            return passing.answer(found, "audio/wav", _FOR_EVER)
+        if found is not None:
+            await found.close()
+        return problem(404, "No such sound")
 
     return [Route("/v1/recordings/{name:path}", recording), Route("/speech/{name}", spoken)]
 

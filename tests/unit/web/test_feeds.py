@@ -43,7 +43,7 @@ class Others:
         self.status = {"a": 200, "b": 200}
         self.changed = asyncio.Condition()
         http = Http(transport=httpx.MockTransport(self._answer))
-        self.feeds = Feeds(Peers(http, http, list, lambda: self.running, shared=True))
+        self.feeds = Feeds(Peers(http, http, list, lambda: self.running, shared=True), "own")
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         assert request.headers["hookrouter-passed"] == "1"
@@ -169,7 +169,7 @@ async def test_a_router_without_an_address_is_silent_and_one_alone_has_no_feeds(
     await others.feeds.join(one, TOKEN)
     assert await heard(one, 1) == [b'event: silent\ndata: ["c"]\n\n']
     http = Http(transport=httpx.MockTransport(others._answer))
-    alone = Feeds(Peers(http, http, list, list, shared=False))
+    alone = Feeds(Peers(http, http, list, list, shared=False), "own")
     await alone.join(listener(), TOKEN)
     assert len(alone) == 0
     assert others.streams == {}
@@ -182,3 +182,12 @@ async def test_an_event_without_an_end_ends_the_stream(others: Others, monkeypat
     others.streams["a", "one"][0].queue.put_nowait(b"data: {" + bytes(20))
     await others.opened("a", 2)
     assert others.streams["a", "one"][0].closed
+
+
+async def test_an_address_that_leads_back_here_tells_nothing_twice(others: Others) -> None:
+    """Such as one that stands for all routers."""
+    one = listener()
+    await others.feeds.join(one, TOKEN)
+    for router in (b"own", b"a"):
+        others.streams["a", "one"][0].queue.put_nowait(b'data: {"n":1,"router":"%s"}\n\n' % router)
+    assert await heard(one, 1) == [b'data: {"n":1,"router":"a"}\n\n']

@@ -43,7 +43,9 @@ class Here:
         assert isinstance(found, httpx.Response)
         return found
 
-    async def ask(self, handler: Handler, method: str = "GET", headers: dict[str, str] | None = None, **options: Any) -> httpx.Response:
+    async def ask(
+        self, handler: Handler, method: str = "GET", headers: dict[str, str] | None = None, **options: Any
+    ) -> httpx.Response:
         routes = [Route("/calls/{id}", passing(self, handler, **options), methods=["GET", "POST", "DELETE"])]
         transport = httpx.ASGITransport(Starlette(routes=routes))
         async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
