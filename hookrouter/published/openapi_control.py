@@ -103,7 +103,11 @@ _NOW = {
     "required": ["at", "asterisks", "live", "count", "still", "new_calls", "took", "endpoints", "troubles"],
     "properties": {
         "at": _SECONDS,
-        "asterisks": {"type": "object", "additionalProperties": _TEXT, "description": "The state of each connection."},
+        "asterisks": {
+            "type": "object",
+            "additionalProperties": _TEXT,
+            "description": "The state of each connection; `silent`: its router does not answer.",
+        },
         "live": {
             "type": "array",
             "items": {"type": "object"},

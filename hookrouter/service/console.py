@@ -124,7 +124,8 @@ class View:
         """The same of all routers. `asked`: how the others are asked for theirs."""
         own, peers = self.now(access), self._service.peers
         replies = await peers.ask_all(peers.all(), asked) if peers.shared else []
-        return gathered(own, [(peer, _said(reply)) for peer, reply in replies]) if peers.shared else own
+        said = [(peer, _said(reply)) for peer, reply in replies]
+        return gathered(own, said, peers.owners()) if peers.shared else own
 
     async def said(self, access: Access, asked: Asked | None) -> bytes:
         """As JSON; `asked` None: of this router alone."""

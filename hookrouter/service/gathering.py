@@ -15,7 +15,7 @@ import msgspec
 
 from hookrouter import __version__
 from hookrouter.calls.hearing import Hears
-from hookrouter.cluster.terms import Peer
+from hookrouter.cluster.terms import Lease, Peer
 from hookrouter.facts import DeliveryAttempted
 from hookrouter.telemetry.lookout import Trouble
 
@@ -56,7 +56,10 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One of several routers. `owns`: Asterisk → the state of its connection; `calls`: that it has; `answers`: it could be asked."""
+    """One of several routers. `owns`: Asterisk → the state of its connection; `calls`: that it has; `answers`: it could be asked.
+
+    What a router owns that does not answer is `silent`.
+    """
 
     name: str
     address: str = ""
@@ -94,7 +97,7 @@ class Now(msgspec.Struct, frozen=True):
         return [member for member in self.members if not member.answers]
 
     def home(self, asterisk: str) -> str:
-        """The router that has it in hand; empty: none of those that answer."""
+        """The router that owns it; empty: none that is known."""
         return next((member.name for member in self.members if asterisk in member.owns), "")
 
 
@@ -117,12 +120,16 @@ def first(call: LiveCall) -> tuple[bool, float]:
     return (call.hears.mood != "still", call.started_at)
 
 
-def gathered(own: Now, others: Sequence[tuple[Peer, Now | None]]) -> Now:
-    """What all say together; None: that one has not answered."""
+def gathered(own: Now, others: Sequence[tuple[Peer, Now | None]], leases: Sequence[Lease] = ()) -> Now:
+    """What all say together; None: that one has not answered. `leases`: what others own."""
     told = [own, *(found for _, found in others if found is not None)]
-    silent = [Member(peer.name, peer.address, answers=False) for peer, found in others if found is None]
-    members = [member for each in told for member in each.members] + silent
+    members = [member for each in told for member in each.members]
     states = {name: state for member in members for name, state in member.owns.items()}
+    for peer, found in others:
+        if found is None:
+            owns = dict.fromkeys(_owned(peer, leases) - states.keys(), "silent")
+            states |= owns
+            members.append(Member(peer.name, peer.address, owns=owns, answers=False))
     live: dict[tuple[str, str], LiveCall] = {}
     for each in told:
         for call in each.live:
@@ -139,6 +146,10 @@ def gathered(own: Now, others: Sequence[tuple[Peer, Now | None]]) -> Now:
         _troubles([trouble for each in told for trouble in each.troubles], own.at),
         sorted(members, key=lambda member: member.name),
     )
+
+
+def _owned(peer: Peer, leases: Sequence[Lease]) -> set[str]:
+    return {lease.entry for lease in leases if lease.name == peer.name and not lease.over}
 
 
 def _endpoints(all_: Iterable[Endpoint]) -> list[Endpoint]:

@@ -406,6 +406,7 @@ async def test_the_console_of_any_router_is_that_of_all(
             assert server is not None
             server.end()
             await expect(page.locator("#silent-1")).to_contain_text("router b does not answer")
+            await expect(page.locator("#router-b")).to_contain_text("second")
             await expect(page.locator("#router-b")).to_contain_text("does not answer")
             assert await usable(page, axe) == []
             await page.goto(f"/calls/{callers['second'].id}x")

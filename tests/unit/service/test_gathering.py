@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from hookrouter.calls.hearing import Hears
-from hookrouter.cluster.terms import Peer
+from hookrouter.cluster.terms import Lease, Peer
 from hookrouter.facts import DeliveryAttempted
 from hookrouter.service.gathering import (
     MOST_LIVE,
@@ -55,11 +55,13 @@ def test_figures_are_added_up_and_calls_stand_in_one_order() -> None:
 
 
 def test_who_does_not_answer_is_named() -> None:
-    """And what is known here of its Asterisk stays."""
-    found = gathered(now("a", {"main": "connected"}), [(B, None)])
+    """With what it owns; what another one says that it has is that one's."""
+    leases = [Lease("second", 7, "word", "b", "http://b", 3.0), Lease("third", 7, "word", "b", "http://b", -1.0)]
+    found = gathered(now("a", {"main": "connected"}), [(B, None)], [*leases, Lease("main", 6, "word", "b", "http://b", 1.0)])
     assert [(member.name, member.answers) for member in found.members] == [("a", True), ("b", False)]
     assert [member.address for member in found.silent] == ["http://b"]
-    assert found.asterisks["second"] == "standby"
+    assert found.asterisks == {"main": "connected", "second": "silent"}
+    assert [found.home(name) for name in ("main", "second", "third")] == ["a", "b", ""]
 
 
 def test_a_call_that_two_routers_show_is_there_once_and_only_the_first_are_shown() -> None:
