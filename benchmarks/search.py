@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hookrouter.record.file import Query, RecordFile
+from hookrouter.record.file import RecordFile
+from hookrouter.record.finding import Query
 from hookrouter.record.words import index_text
 
 FIRST = 1_700_000_000.0

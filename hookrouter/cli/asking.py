@@ -1,4 +1,4 @@
-"""What the commands ask the running router for. Where no router runs, recorded calls are read from their file."""
+"""What the commands ask the running router for. Where no router runs, recorded calls are read from their file or database."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ import httpx
 from hookrouter.checking.router import address, itself
 from hookrouter.cli.options import FAILED, load_or_exit, say
 from hookrouter.config import Config
+from hookrouter.errors import StoreError
 from hookrouter.http.trust import client_context
-from hookrouter.record.file import Query, RecordFile
+from hookrouter.record.finding import Query
+from hookrouter.record.opening import Opened, open_record
 from hookrouter.service.recorded import query_of, shown_record, shown_row
-from hookrouter.store import record_path
+from hookrouter.store import record_place
 from hookrouter.store.opening import DEFAULT_STORE
 
 store_option = click.option(
@@ -27,7 +29,7 @@ store_option = click.option(
     envvar="HOOKROUTER_STORE",
     default=DEFAULT_STORE,
     show_default=True,
-    help="The journal: the record is beside it, and is read where no router runs.",
+    help="The journal: the record is beside it or, in PostgreSQL, with it, and is read where no router runs.",
 )
 
 store_again = click.option("--store", help="The journal, if not named before.")
@@ -73,7 +75,7 @@ def ask(client: httpx.Client, method: str, url: str, **params: Any) -> Any:
 
 
 class Calls:
-    """Recorded calls: of the running router, else of the file."""
+    """Recorded calls: of the running router, else as they are kept."""
 
     def __init__(self, path: Path, store: str) -> None:
         self.config = load_or_exit(path)
@@ -83,41 +85,46 @@ class Calls:
     def find(self, given: Mapping[str, str]) -> list[dict[str, Any]]:
         """The newest first."""
 
-        def in_file(file: RecordFile) -> list[dict[str, Any]]:
-            return [shown_row(row) for row in file.find(query_of(given, None, time.time()))]
+        def kept(record: Opened) -> list[dict[str, Any]]:
+            return [shown_row(row) for row in record.find(query_of(given, None, time.time()))]
 
         try:
             with client_of(self.config) as client:
                 found: list[dict[str, Any]] = ask(client, "GET", "/v1/calls", **given)["calls"]
         except httpx.ConnectError as error:
-            found = self._read(in_file, error)
+            found = self._read(kept, error)
         return found
 
     def record(self, id: str) -> dict[str, Any]:
         """All that is kept of a call; ends the command where that is nothing."""
 
-        def in_file(file: RecordFile) -> dict[str, Any]:
-            rows = file.find(Query(call_id=id, limit=1))
+        def kept(record: Opened) -> dict[str, Any]:
+            rows = record.find(Query(call_id=id, limit=1))
             if not rows:
                 give_up(f"nothing is kept of a call `{id}`")
-            return shown_record(rows[0], file.entries(rows[0].id))
+            return shown_record(rows[0], record.entries(rows[0].id))
 
         try:
             with client_of(self.config) as client:
                 found: dict[str, Any] = ask(client, "GET", f"/v1/calls/{id}/record")
         except httpx.ConnectError as error:
-            found = self._read(in_file, error)
+            found = self._read(kept, error)
         return found
 
-    def _read(self, look: Callable[[RecordFile], Any], away: Exception) -> Any:
-        path = record_path(self._store)
-        if path is None or not path.exists():
-            where = f"there is no {path} either" if path else "the store is in memory"
+    def _read(self, look: Callable[[Opened], Any], away: Exception) -> Any:
+        place = record_place(self._store)
+        if place is None or (isinstance(place, Path) and not place.exists()):
+            where = f"there is no {place} either" if place else "the store is in memory"
             give_up(f"no router answers at {self._address} ({away}), and {where}: give --store as `serve` has it")
         try:
-            return look(RecordFile(path, read_only=True))
-        except sqlite3.Error as error:
-            give_up(f"no router answers at {self._address} ({away}), and {path} cannot be read: {error}")
+            record = open_record(place, read_only=True)
+            try:
+                return look(record)
+            finally:
+                record.close()
+        except (sqlite3.Error, StoreError) as error:
+            what = f"{place} cannot be read: {error}" if isinstance(place, Path) else str(error)
+            give_up(f"no router answers at {self._address} ({away}), and {what}")
         except ValueError as error:
             give_up(str(error))
 

@@ -6,6 +6,7 @@ import contextlib
 import re
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
@@ -13,8 +14,9 @@ from hookrouter.cli.asking import give_up, store_option
 from hookrouter.cli.calls import clock
 from hookrouter.cli.options import refuse, say
 from hookrouter.errors import ConfigurationError, StoreError
-from hookrouter.record.file import RecordFile, Row
-from hookrouter.store import open_store, record_path
+from hookrouter.record.finding import Row
+from hookrouter.record.opening import Opened, open_record
+from hookrouter.store import open_store, record_place
 from hookrouter.store.erasing import Kept, kept_of
 from hookrouter.store.file import FileLock
 
@@ -30,7 +32,7 @@ def erase(number: str, store: str, write: bool) -> None:
     """Shows what is kept of the person with this NUMBER, and takes it out with --write.
 
     That is every recorded call that `hookrouter calls --text NUMBER` finds, whole, and what the journal has of it. The router
-    must not run; with a journal in PostgreSQL, only the one whose record this is.
+    must not run; with PostgreSQL routers go on.
     """
     word = number.removeprefix("+").lower()
     if not _WORD.fullmatch(word):
@@ -39,12 +41,12 @@ def erase(number: str, store: str, write: bool) -> None:
         )
     try:
         open_store(store)  # an address that names none is refused
-        with _record(store) as file:
-            rows = file.having(word) if file is not None else []
+        with _record(store) as record:
+            rows = record.having(word) if record is not None else []
             over = [row for row in rows if row.outcome != "live"]
             kept = kept_of(store, word, {row.call_id for row in over}, erase=write)
-            if write and file is not None:  # last: by it the journal's part is found
-                file.erase([row.id for row in over])
+            if write and record is not None:  # last: by it the journal's part is found
+                record.erase([row.id for row in over])
     except ConfigurationError as error:
         refuse(error)
     except (StoreError, OSError, sqlite3.Error) as error:
@@ -53,20 +55,21 @@ def erase(number: str, store: str, write: bool) -> None:
 
 
 @contextlib.contextmanager
-def _record(store: str) -> Iterator[RecordFile | None]:
-    """The record beside the journal, if there is one. Raises StoreError while a router has it."""
-    path = record_path(store)
-    if path is None or not path.exists():
+def _record(store: str) -> Iterator[Opened | None]:
+    """The record of the journal, if there is one. Raises StoreError while a router has its file."""
+    place = record_place(store)
+    if place is None or (isinstance(place, Path) and not place.exists()):
         yield None
         return
-    lock = FileLock(path, "stop it, and start it again afterwards", "this record")
-    lock.acquire()
-    lock.release()
-    file = RecordFile(path)
+    if isinstance(place, Path):
+        lock = FileLock(place, "stop it, and start it again afterwards", "this record")
+        lock.acquire()
+        lock.release()
+    record = open_record(place, read_only=isinstance(place, str))
     try:
-        yield file
+        yield record
     finally:
-        file.close()
+        record.close()
 
 
 def _tell(number: str, over: list[Row], live: int, kept: Kept, *, written: bool) -> None:

@@ -82,17 +82,27 @@ def index_text(words: Iterable[str]) -> str:
     return " ".join(kept if len(kept) <= MOST_WORDS else sorted(kept)[:MOST_WORDS])
 
 
+def words_of_text(text: str) -> list[str]:
+    """What somebody typed, word by word."""
+    return _WORD.findall(text.lower())
+
+
+def begun_of(text: str) -> bool:
+    """Whether the last word may go on in the index: of short ones too many words begin."""
+    return len((words_of_text(text) or [""])[-1]) >= LEAST_BEGUN
+
+
 def match(text: str, *, begun: bool = False) -> str:
-    """What somebody typed as the index's query: every word of it must be there; `begun`: the last one may go on."""
-    words = [f'"{word}"' for word in _WORD.findall(text.lower())]
-    if begun and words and len(words[-1]) >= LEAST_BEGUN + 2:
+    """What somebody typed as SQLite's query of the index: every word of it must be there; `begun`: the last one may go on."""
+    words = [f'"{word}"' for word in words_of_text(text)]
+    if begun and words and begun_of(text):
         words[-1] += "*"
     return " AND ".join(words)
 
 
 def fits(text: str, words: Iterable[str]) -> bool:
     """The same of a call that is not in the index yet."""
-    *whole, last = _WORD.findall(text.lower()) or [""]
+    *whole, last = words_of_text(text) or [""]
     wanted = {*whole, last} - {""}
     for word in words:
         if not wanted:
@@ -103,4 +113,4 @@ def fits(text: str, words: Iterable[str]) -> bool:
     return not wanted
 
 
-__all__ = ["fits", "index_text", "match", "texts_of", "words_in", "words_in_text"]
+__all__ = ["begun_of", "fits", "index_text", "match", "texts_of", "words_in", "words_in_text", "words_of_text"]

@@ -18,7 +18,7 @@ from hookrouter.delivery.queue import Filter
 from hookrouter.facts import CallFinished, CallStarted
 from hookrouter.http.client import HttpReply
 from hookrouter.record.entries import Entry
-from hookrouter.record.file import Query, Row
+from hookrouter.record.finding import Query, Row
 from hookrouter.record.steps import attempt_of
 from hookrouter.routing.endpoint import Route
 from hookrouter.service.gathering import (

@@ -31,7 +31,7 @@ from hookrouter.cluster.terms import HOUSE, Lease, Peer
 from hookrouter.errors import StoreError
 from hookrouter.facts import Warned
 from hookrouter.service.reading import readable_call
-from hookrouter.service.recorded import resumed
+from hookrouter.service.recorded import ended_calls, resumed
 from hookrouter.service.starts import count_start, start_number
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _KINDS = ("startup", "announced", "recording")
 _HANDED_OVER = 1.5  # seconds in which the next owner should have come
+_RECORDED = 0.5  # seconds in which what was said in the calls is to be written: what comes later is not taken
 
 
 class Entries:
@@ -53,8 +54,11 @@ class Entries:
 
     # ---- beginning and end
 
-    async def read(self) -> list[str]:
-        """What the journal knows, where it is ours alone. Returns the ids of the calls that may go on. Raises StoreError."""
+    async def read(self) -> list[str] | None:
+        """What the journal knows, where it is ours alone, and the ids of the calls that may go on. Raises StoreError.
+
+        None: each Asterisk's part is read when it is ours.
+        """
         service = self._service
         if (leases := service.store.leases) is not None:
             names = [settings.name for settings in service.config.asterisks]
@@ -64,7 +68,7 @@ class Entries:
             service.runner.permitted = keeper.permitted
             service.notifier.sharers = lambda: keeper.terms.owners
             service.runner.shared = lambda: keeper.terms.seen.others > 0
-            return [_id_of(stored.call_id) for stored in await service.store.load_calls()]
+            return None
         self._meta = await service.store.load_meta()
         number = await count_start(service.store, self._meta, service.clock.now())
         service.runner.epochs = {settings.name: number for settings in service.config.asterisks}
@@ -92,6 +96,9 @@ class Entries:
                     await client.stop()
             with contextlib.suppress(StoreError):
                 await self._service.store.settled()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RECORDED):
+                    await self._service.recorder.settled()
             sockets = [client for client in self.clients.values() if client.invitation is None]
             if await self.keeper.release() and sockets:
                 waiting = [asyncio.ensure_future(client.replaced.wait()) for client in sockets]
@@ -117,6 +124,8 @@ class Entries:
         if not keeper.terms.holds(name, epoch):
             return
         service.runner.epochs[name] = start_number(epoch)
+        ids = [_id_of(stored.call_id) for stored in calls]
+        service.recorder.take_up(name, epoch, ids, partial(ended_calls, service.store))
         self._take_up(calls, meta)
         for live in service.board:
             if live.call.asterisk == name and not live.call.channelless:
@@ -142,6 +151,7 @@ class Entries:
             client.let_go()
             if not self.given(name):
                 self.close(client)
+        service.recorder.let_go(name, [live.call.id for live in service.board if live.call.asterisk == name])
         service.runner.let_go(name)
         service.flow.forget(name)
         service.resumer.forget(name)
@@ -255,6 +265,10 @@ class Entries:
             elif not self.keeper.acts(settings.name):
                 found[settings.name] = "waits for the database"
         return found
+
+    def keep_house(self) -> bool:
+        """Whether what belongs to no Asterisk is this router's to do."""
+        return self.keeper is None or HOUSE in self.keeper.terms.held
 
     def others(self) -> list[Lease]:
         """What other routers own or have owned last, as far as is known."""

@@ -14,7 +14,8 @@ from hookrouter.calls.call import Call
 from hookrouter.facts import CallResumed, Facts
 from hookrouter.record.entries import Entry
 from hookrouter.record.finding import Query, Row
-from hookrouter.record.recorder import KINDS, Ended, Recorder
+from hookrouter.record.gathering import Ended
+from hookrouter.record.recorder import KINDS, Recorder
 from hookrouter.service.showing import any_json
 from hookrouter.store import Store
 from hookrouter.text.instants import instant
@@ -31,17 +32,21 @@ KNOWN = (*_PLAIN, "outcome", "tags", "since", "until", "before", "limit")
 
 
 async def start_recording(
-    recorder: Recorder, going_on: Iterable[str], board: Board, store: Store, facts: Facts
+    recorder: Recorder, going_on: Iterable[str] | None, board: Board, store: Store, facts: Facts
 ) -> None:
     """Opens the record, with what the journal knows of calls that were under way when the router ended.
 
-    `going_on`: the ids of those that may be.
+    `going_on`: the ids of those that may be; None: see `Recorder.start`.
     """
-    ended = {str(one.call_id): Ended(one.ended_at, _reason(one.summary)) for one in await store.recent_calls(1000)}
-    await recorder.start(going_on, ended)
+    await recorder.start(going_on, await ended_calls(store) if going_on is not None else {})
     for live in board:
         if not live.call.channelless:
             facts.emit(resumed(live.call))
+
+
+async def ended_calls(store: Store) -> dict[str, Ended]:
+    """What the journal knows of the last calls that are over. Raises StoreError."""
+    return {str(one.call_id): Ended(one.ended_at, _reason(one.summary)) for one in await store.recent_calls(1000)}
 
 
 def _reason(summary: bytes) -> str:

@@ -30,14 +30,15 @@ from hookrouter.delivery.notifier import Notifier
 from hookrouter.delivery.outcome import Attempt
 from hookrouter.delivery.queue import Filter, StoredDelivery
 from hookrouter.delivery.sender import Sender
-from hookrouter.errors import NotHere
+from hookrouter.errors import NotHere, StoreError
 from hookrouter.facts import Exchanged, Facts, JournalRecovered, RoutesLoaded, Warned, said_fields
 from hookrouter.flow import Flow
 from hookrouter.http.client import Http
 from hookrouter.http.reaching import reached_at
 from hookrouter.http.streaming import Download
 from hookrouter.published.openapi import openapi_document
-from hookrouter.record.recorder import Plan, Recorder
+from hookrouter.record.gathering import Plan
+from hookrouter.record.recorder import Recorder
 from hookrouter.record.timeline import timeline
 from hookrouter.routing.endpoint import NO_ROUTE, Route
 from hookrouter.service.candidates import Candidates
@@ -52,7 +53,7 @@ from hookrouter.service.resume import Resumer
 from hookrouter.service.showing import shown_call, shown_delivery, shown_ringing, shown_summary, tenant_of_summary
 from hookrouter.speech.reaching import own_address
 from hookrouter.speech.speech import Speech, SpeechFailed
-from hookrouter.store import Retention, Store, open_store, record_path
+from hookrouter.store import Retention, Store, open_store, record_place
 from hookrouter.telemetry.lookout import Lookout
 from hookrouter.telemetry.metrics import Metrics
 from hookrouter.text.urls import line_without_queries
@@ -116,8 +117,8 @@ class Service:
         self.clients = self.entries.clients
         self.handing = Handing(self)
         self.recorder = Recorder(
-            record_path(store_url), facts, self.clock, self._plan,
-            days=config.store.timeline_days, most_bytes=config.store.record_bytes,
+            record_place(store_url), facts, self.clock, self._plan,
+            days=config.store.timeline_days, most_bytes=config.store.record_bytes, house=self.entries.keep_house,
         )  # fmt: skip
         self._server: Server | None = None
         self._serving = asyncio.Event()
@@ -348,7 +349,10 @@ class Service:
         return self._live(id, access) is not None or self._ringing(id, access) is not None
 
     async def _timeline(self, id: str, access: Access) -> list[dict[str, Any]]:
-        found = await self.recorder.read(id, access.tenant)
+        try:
+            found = await self.recorder.read(id, access.tenant)
+        except StoreError:  # the database is away, and the call is there all the same
+            return []
         return timeline(found[1]) if found is not None else []
 
     def _plan(self, route: str) -> Plan:

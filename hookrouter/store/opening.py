@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -90,11 +89,8 @@ def sqlite_path(url: str) -> Path:
     return Path(raw if relative else "/" + raw)
 
 
-def record_path(url: str) -> Path | None:
-    """Where the record of calls is: `record.db` beside the journal; None: in memory, as the journal is.
-
-    A journal in PostgreSQL is nowhere: then it is in systemd's state directory, else where the router was started.
-    """
+def record_place(url: str) -> Path | str | None:
+    """Where the record of calls is: `record.db` beside the journal, or in the same database; None: in memory, as the journal is."""
     if is_postgres(url):
-        return Path(os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or ".") / "record.db"
+        return url
     return sqlite_path(url).with_name("record.db") if url.startswith("sqlite:///") else None

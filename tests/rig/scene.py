@@ -30,7 +30,7 @@ from lab.ua import UA, Call
 from hookrouter.cli.replaying import asked, compared, send_again
 from hookrouter.delivery.signing import parse_secret, sign
 from hookrouter.facts import ActionFinished
-from hookrouter.record.file import Query
+from hookrouter.record.finding import Query
 from hookrouter.routing.endpoint import Endpoint
 from rig.pbx import Pbx
 from rig.router import Router

@@ -12,6 +12,7 @@ from rig.owning import own
 
 from hookrouter.delivery.queue import Added, NewDelivery
 from hookrouter.facts import Fact, Facts
+from hookrouter.record.opening import Place
 from hookrouter.store import Retention, Store, open_store
 
 
@@ -45,6 +46,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
         return str(request.getfixturevalue("postgres").database())
     return "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/state.db"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Where a record is kept that is there still when its recorder has gone."""
+    return str(request.getfixturevalue("postgres").database()) if request.param == "postgres" else tmp_path / "record.db"
 
 
 @pytest.fixture

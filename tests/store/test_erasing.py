@@ -14,27 +14,28 @@ from rig.owning import own
 from hookrouter.cli import main
 from hookrouter.delivery.queue import Filter, NewDelivery, Progress
 from hookrouter.facts import Exchanged, Facts
-from hookrouter.record.file import Batch, Ending, RecordFile
+from hookrouter.record.file import RecordFile
 from hookrouter.record.finding import NewRow
+from hookrouter.record.opening import Place, open_record
+from hookrouter.record.writing import Batch, Ending
 from hookrouter.store import open_store
 from hookrouter.store.file import FileLock
-from hookrouter.store.opening import record_path
+from hookrouter.store.opening import record_place
 
 NUMBER, OTHER = "4930123456", "49301234567"  # the second only begins so
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
         return str(request.getfixturevalue("postgres").database())
     return f"sqlite:///{tmp_path}/state.db"
 
 
-def _recorded(path: Path) -> None:
+def _recorded(place: Place) -> None:
     """Four calls: from the number, one that mentions it, of another number, and one that goes on."""
     answer = b'{"actions": [{"action": "dial", "to": "PJSIP/+%s@trunk"}]}' % NUMBER.encode()
-    file = RecordFile(path)
+    file = open_record(place)
     for id, call, caller in ((1, "mine", f"+{NUMBER}"), (2, "dialled", "200"), (3, "other", f"+{OTHER}"), (4, "live", f"+{NUMBER}")):
         said = answer if call == "dialled" else b"[]"
         fact = Exchanged(f"e{id}", call, 1, "http://x/", request=b"{}", status=200, answer=said)
@@ -85,7 +86,7 @@ def _run(url: str, *options: str) -> str:
 
 async def test_what_is_kept_of_a_number_is_shown_and_erased(url: str, add: Callable[..., Any]) -> None:
     """Only with --write; a longer number that begins so is somebody else's; twice is once."""
-    record = record_path(url)
+    record = record_place(url)
     assert record is not None
     _recorded(record)
     await _journal(url, add)
@@ -95,7 +96,7 @@ async def test_what_is_kept_of_a_number_is_shown_and_erased(url: str, add: Calla
     said = _run(url, "--write")
     assert "1 call that goes on and 1 delivery on its way stay" in said
     assert await _left(url) == ({"others", "pending"}, [0, 1])
-    file = RecordFile(record)
+    file = open_record(record)
     assert {row.call_id for row in [*file.having(NUMBER), *file.having(OTHER)]} == {"other", "live"}
     file.close()
     assert "0 recorded calls, 0 deliveries that are over, 0 lines" in _run(url, "--write")

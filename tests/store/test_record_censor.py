@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from rig.recording import all_bytes
 
 from hookrouter.clock import SystemClock
 from hookrouter.facts import (
@@ -24,8 +24,10 @@ from hookrouter.facts import (
     Warned,
 )
 from hookrouter.record.censor import LEFT_OUT
-from hookrouter.record.file import Query, Row
-from hookrouter.record.recorder import Plan, Recorder
+from hookrouter.record.finding import Query, Row
+from hookrouter.record.gathering import Plan
+from hookrouter.record.opening import Place
+from hookrouter.record.recorder import Recorder
 
 CARD = "4111222233334444"
 CALLER = "+4930123456"
@@ -52,11 +54,10 @@ BEGAN = CallStarted("1.1", "main", "app", "ivr", CALLER, "1000")
 OVER = CallFinished("1.1", "main", "ivr", "hangup", 1.0)
 
 
-async def kept(tmp_path: Path, facts: list[Fact], *redact: str, whole: bool = True) -> tuple[Row, str, bytes]:
-    """The row of the call, all its entries as text, and every byte of the file."""
+async def kept(place: Place, facts: list[Fact], *redact: str, whole: bool = True) -> tuple[Row, str, bytes]:
+    """The row of the call, all its entries as text, and every byte that is kept."""
     stream = Facts()
-    path = tmp_path / "record.db"
-    recorder = Recorder(path, stream, SystemClock(), lambda route: Plan(redact=redact))
+    recorder = Recorder(place, stream, SystemClock(), lambda route: Plan(redact=redact))
     await recorder.start()
     for fact in facts:
         stream.emit(fact)
@@ -65,11 +66,11 @@ async def kept(tmp_path: Path, facts: list[Fact], *redact: str, whole: bool = Tr
     found = await recorder.read("1.1")
     await recorder.stop()
     assert found is not None
-    return found[0], str(found[1]), path.read_bytes()
+    return found[0], str(found[1]), all_bytes(place)
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["at-once", "one-by-one"])
-async def test_digits_of_a_sensitive_gather_are_never_kept(tmp_path: Path, whole: bool) -> None:
+async def test_digits_of_a_sensitive_gather_are_never_kept(place: Place, whole: bool) -> None:
     """As events, as webhooks, in the result, typed ahead, said again by the endpoint, and in what Asterisk is asked for."""
     facts: list[Fact] = [BEGAN, started("play", media="sound:a")]
     for index, digit in enumerate("97"):  # typed ahead
@@ -90,7 +91,7 @@ async def test_digits_of_a_sensitive_gather_are_never_kept(tmp_path: Path, whole
         CallTagged("1.1", {"card": CARD}),
         OVER,
     ]  # fmt: skip
-    row, text, data = await kept(tmp_path, facts, whole=whole)
+    row, text, data = await kept(place, facts, whole=whole)
     assert CARD not in text
     assert CARD.encode() not in data
     assert CARD not in row.tags
@@ -102,7 +103,7 @@ async def test_digits_of_a_sensitive_gather_are_never_kept(tmp_path: Path, whole
     assert CALLER in text
 
 
-async def test_what_is_not_sensitive_is_kept(tmp_path: Path) -> None:
+async def test_what_is_not_sensitive_is_kept(place: Place) -> None:
     """Digits before and after it, in the same call."""
     told, raw = event("ChannelDtmfReceived", "key", digit="7")
     facts: list[Fact] = [
@@ -110,15 +111,15 @@ async def test_what_is_not_sensitive_is_kept(tmp_path: Path) -> None:
         exchanged("ChannelDtmfReceived", raw, id="key"),
         exchanged("DigitsCollected", {"action": {"action": "gather"}, "digits": "7788"}, id="evt_4"), OVER,
     ]  # fmt: skip
-    _, text, _ = await kept(tmp_path, facts)
+    _, text, _ = await kept(place, facts)
     assert '"digit": "7"' in text
     assert "7788" in text
 
 
-async def test_a_call_killed_in_a_sensitive_gather_goes_on_without_digits(tmp_path: Path) -> None:
+async def test_a_call_killed_in_a_sensitive_gather_goes_on_without_digits(place: Place) -> None:
     """What was begun before counts after it."""
     stream = Facts()
-    first = Recorder(tmp_path / "record.db", stream, SystemClock(), lambda route: Plan())
+    first = Recorder(place, stream, SystemClock(), lambda route: Plan())
     await first.start()
     stream.emit(BEGAN)
     stream.emit(started(sensitive=True))
@@ -126,7 +127,7 @@ async def test_a_call_killed_in_a_sensitive_gather_goes_on_without_digits(tmp_pa
     first._file.close()  # killed
     told, raw = event("ChannelDtmfReceived", "key", digit="8")
     stream = Facts()
-    second = Recorder(tmp_path / "record.db", stream, SystemClock(), lambda route: Plan())
+    second = Recorder(place, stream, SystemClock(), lambda route: Plan())
     await second.start(["1.1"])
     stream.emit(told)
     stream.emit(exchanged("ChannelDtmfReceived", raw, id="key"))
@@ -151,7 +152,7 @@ async def test_a_call_killed_in_a_sensitive_gather_goes_on_without_digits(tmp_pa
         ("args", "blue", "Eveline"),
     ],
 )
-async def test_values_at_paths_are_left_out(tmp_path: Path, path: str, secret: str, kept_beside: str) -> None:
+async def test_values_at_paths_are_left_out(place: Place, path: str, secret: str, kept_beside: str) -> None:
     """In the event, the webhook that holds it, the answer, its actions, and whatever repeats them; nothing else."""
     told, raw = event("StasisStart", args=["red", "blue"])
     answer = {
@@ -163,7 +164,7 @@ async def test_values_at_paths_are_left_out(tmp_path: Path, path: str, secret: s
         AriRequested("main", "channels.get", 200, 0.1, "ws", 1, "1.1", reply=raw),
         ActionStarted("1.1", "p1", 0, "say", b'{"action":"say","text":"good morning"}'), OVER,
     ]  # fmt: skip
-    row, text, data = await kept(tmp_path, facts, path)
+    row, text, data = await kept(place, facts, path)
     assert secret not in text.replace(f"'{path}'", "")
     assert secret.encode() not in data
     assert LEFT_OUT in text
@@ -172,11 +173,11 @@ async def test_values_at_paths_are_left_out(tmp_path: Path, path: str, secret: s
         assert row.caller == LEFT_OUT
 
 
-async def test_what_is_left_out_is_not_found(tmp_path: Path) -> None:
+async def test_what_is_left_out_is_not_found(place: Place) -> None:
     """Neither by its words nor as the caller."""
     told, raw = event("StasisStart")
     stream = Facts()
-    recorder = Recorder(None, stream, SystemClock(), lambda route: Plan(redact=("channel.caller.number",)))
+    recorder = Recorder(place, stream, SystemClock(), lambda route: Plan(redact=("channel.caller.number",)))
     await recorder.start()
     for fact in (BEGAN, told, exchanged("StasisStart", raw), OVER):
         stream.emit(fact)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from rig.recording import statement
 
 from hookrouter.clock import SystemClock
 from hookrouter.facts import (
@@ -29,10 +30,15 @@ from hookrouter.facts import (
     FallbackTaken,
     Warned,
 )
-from hookrouter.record import recorder
-from hookrouter.record.file import Batch, Ending, NewRow, Query, RecordFile
-from hookrouter.record.recorder import Ended, Plan, Recorder
+from hookrouter.record import gathering
+from hookrouter.record.file import RecordFile
+from hookrouter.record.finding import NewRow, Query
+from hookrouter.record.gathering import Ended, Plan
+from hookrouter.record.opening import Place, open_record
+from hookrouter.record.postgres import RecordDatabase
+from hookrouter.record.recorder import Recorder
 from hookrouter.record.timeline import timeline
+from hookrouter.record.writing import Batch, Ending
 
 RAW = b'{"type":"StasisStart","channel":{"id":"1.1","name":"PJSIP/alice-00000001","state":"Ring"},"args":["sales"]}'
 BODY = b'{"id":"evt_1","type":"StasisStart","data":' + RAW + b',"call":{"id":"1.1","state":{"account":"A4711"}}}'
@@ -62,11 +68,12 @@ def call(id: str = "1.1", *, route: str = "ivr", fails: str = "", caller: str = 
 class Desk:
     """A recorder with its file, and what it warned of."""
 
-    def __init__(self, path: Path | None, plan: Callable[[str], Plan]) -> None:
+    def __init__(self, place: Place, plan: Callable[[str], Plan]) -> None:
+        self.place = place
         self.warned: list[Warned] = []
         self.facts = Facts()
         self.facts.subscribe(self.warned.append, {Warned}.__contains__)
-        self.recorder = Recorder(path, self.facts, SystemClock(), plan)
+        self.recorder = Recorder(place, self.facts, SystemClock(), plan)
 
     def happens(self, facts: list[Fact]) -> None:
         for fact in facts:
@@ -84,8 +91,8 @@ def plan(route: str) -> Plan:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    desk = Desk(tmp_path / "record.db", plan)
+async def desk(place: Place) -> AsyncIterator[Desk]:
+    desk = Desk(place, plan)
     await desk.recorder.start()
     yield desk
     await desk.recorder.stop()
@@ -122,7 +129,7 @@ async def test_a_burst_takes_no_more_memory_than_there_is_for_it(desk: Desk, eve
         desk.facts.emit(EventReceived("main", "ChannelVarset", f"evt_{number}", "1.1", bytes(bytearray(raws[number % 64]))))
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert held < 2 * recorder.MOST_GATHERED_BYTES
+    assert held < 2 * gathering.MOST_GATHERED_BYTES
     desk.happens([FallbackTaken("1.1", "ivr", "evt_1", "limit", "continue"), last])
     found = await desk.recorder.read("1.1")
     assert found is not None
@@ -148,8 +155,10 @@ async def test_a_loop_of_actions_is_bounded_too(desk: Desk, outcome: str, most: 
     assert kept[-2:] == ["CallFinished", "Warned"]
 
 
-async def test_two_do_not_share_a_file(desk: Desk, tmp_path: Path) -> None:
+async def test_two_do_not_share_a_file(tmp_path: Path) -> None:
     """The second one is told who has it and what to do, and goes on without; when the first has stopped, it is free."""
+    desk = Desk(tmp_path / "record.db", plan)
+    await desk.recorder.start()
     second, third = (Desk(tmp_path / "record.db", plan) for _ in range(2))
     await second.recorder.start()
     assert second.warned[0].message.startswith(f"{tmp_path}/record.db cannot be opened: ")
@@ -234,7 +243,9 @@ async def test_a_route_says_what_is_kept(desk: Desk) -> None:
         desk.happens(call(f"{route}-bad", route=route, fails="status"))
     desk.happens(call("off-live", route="off")[:-1])
     assert await desk.found() == [("careful-bad", "failed")]
-    assert desk.recorder._file.connection.execute("SELECT DISTINCT call FROM parts").fetchall() == [(2,)]
+    (kept,) = await desk.recorder.find(Query())
+    await desk.recorder.stop()  # a file is its alone
+    assert statement(desk.place, "SELECT DISTINCT call FROM {}parts") == [(kept.id,)]
 
 
 async def test_what_nobody_keeps_is_not_made(desk: Desk) -> None:
@@ -249,15 +260,15 @@ async def test_what_nobody_keeps_is_not_made(desk: Desk) -> None:
     assert [entry.what for entry in found[1]] == [type(fact).__name__ for fact in call()]
 
 
-async def test_a_call_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
+async def test_a_call_goes_on_where_it_was_after_a_restart(place: Place) -> None:
     """A process that is killed loses nothing that was written; a call that is gone meanwhile is closed."""
     first, second = call("1"), call("2")
-    before = Desk(tmp_path / "record.db", lambda route: Plan())
+    before = Desk(place, lambda route: Plan())
     await before.recorder.start()
     before.happens(first[:4] + second[:4])
     assert len(await before.found(outcome="live")) == 2
     before.recorder._file.close()  # killed: nothing is said
-    after = Desk(tmp_path / "record.db", lambda route: Plan())
+    after = Desk(place, lambda route: Plan())
     await after.recorder.start(["1"])
     after.happens(first[4:])
     found = await after.recorder.read("1")
@@ -285,7 +296,8 @@ async def test_a_file_that_refuses_costs_no_call_anything(desk: Desk, monkeypatc
     while len(await desk.found()) < 2:
         pass
     assert sorted(await desk.found()) == [("1", "good"), ("2", "good")]
-    assert [warning.message.partition("record.db ")[2][:15] for warning in desk.warned] == ["refuses: databa", "takes writes ag"]
+    said = [warning.message.removeprefix(f"{desk.recorder._file.place} ")[:15] for warning in desk.warned]
+    assert said == ["refuses: databa", "takes writes ag"]
 
 
 async def test_a_file_that_cannot_be_opened_stops_no_start(tmp_path: Path) -> None:
@@ -319,66 +331,80 @@ async def test_what_is_set_in_a_call_is_found(desk: Desk, value: str, text: str,
         desk.happens(call()[-1:])
 
 
-def filled(path: Path | None, outcomes: str) -> RecordFile:
-    """A file with a call for each letter: `g` went well, `f` failed."""
-    file = RecordFile(path)
+Opened = RecordFile | RecordDatabase
+
+
+@pytest.fixture
+def opened(place: Place) -> Iterator[Opened]:
+    file = open_record(place)
+    yield file
+    file.close()
+
+
+def fill(file: Opened, outcomes: str) -> None:
+    """A call for each letter: `g` went well, `f` failed."""
     for number, letter in enumerate(outcomes, 1):
         row = NewRow(number, f"c{number}", "main", "app", "ivr", "", "100", "200", float(number))
         facts: list[tuple[float, Fact]] = [(float(number), fact) for fact in call(f"c{number}")]
         outcome = "failed" if letter == "f" else "good"
         file.write(Batch([row], {number: facts}, [Ending(number, float(number), outcome, "hangup", "", "{}")]))
-    return file
 
 
 @pytest.mark.parametrize("short", [0, 1024], ids=["words compressed", "words as they are"])
-def test_the_oldest_go_first_and_failed_ones_last(monkeypatch: pytest.MonkeyPatch, short: int) -> None:
+def test_the_oldest_go_first_and_failed_ones_last(opened: Opened, place: Place, monkeypatch: pytest.MonkeyPatch, short: int) -> None:
     """By age all of them; by size those that went well before those that failed. The index forgets them too."""
     monkeypatch.setattr("hookrouter.record.file._SHORT", short)
-    file = filled(None, "gfgfgf")
-    assert file.trim(older_than=2.5, most_bytes=10**9)
-    assert [row.call_id for row in file.find(Query())] == ["c6", "c5", "c4", "c3"]
-    assert not file.trim(older_than=2.5, most_bytes=10**9)
-    assert file.trim(older_than=0.0, most_bytes=1)
-    assert [row.call_id for row in file.find(Query(text="sales"))] == ["c6", "c4"]
-    assert file.trim(older_than=0.0, most_bytes=1)
-    assert file.find(Query()) == []
-    assert file.connection.execute("SELECT rowid FROM word_index WHERE word_index MATCH 'sales'").fetchall() == []
+    fill(opened, "gfgfgf")
+    assert opened.trim(older_than=2.5, most_bytes=10**9)
+    assert [row.call_id for row in opened.find(Query())] == ["c6", "c5", "c4", "c3"]
+    assert not opened.trim(older_than=2.5, most_bytes=10**9)
+    assert opened.trim(older_than=0.0, most_bytes=1)
+    assert [row.call_id for row in opened.find(Query(text="sales"))] == ["c6", "c4"]
+    assert opened.trim(older_than=0.0, most_bytes=1)
+    assert opened.find(Query()) == []
+    if isinstance(opened, RecordFile):
+        assert opened.connection.execute("SELECT rowid FROM word_index WHERE word_index MATCH 'sales'").fetchall() == []
+    else:
+        assert not opened.trim(older_than=0.0, most_bytes=0)
+        assert (opened.on_disk(), statement(place, "SELECT * FROM {}parts")) == (0, [])
 
 
-def test_of_a_long_call_the_newest_entries_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_long_call_the_newest_entries_are_kept(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """And how many are not is told."""
-    monkeypatch.setattr("hookrouter.record.file.MOST_CALL_BYTES", 20_000)
-    monkeypatch.setattr("hookrouter.record.file._CHUNK_BYTES", 4_000)
-    file = RecordFile(None)
+    monkeypatch.setattr("hookrouter.record.writing.MOST_CALL_BYTES", 20_000)
+    monkeypatch.setattr("hookrouter.record.writing._CHUNK_BYTES", 4_000)
     row = NewRow(1, "c1", "main", "app", "ivr", "", "100", "200", 1.0)
-    file.write(Batch([row]))
+    opened.write(Batch([row]))
     for number in range(200):
         event = EventReceived("main", "ChannelVarset", f"evt_{number}", "c1", RAW + b"%d" % number)
-        file.write(Batch([], {1: [(float(number), event)]}))
-    file.write(Batch([], {}, [Ending(1, 300.0, "good", "hangup", "", "{}")]))
-    (found,) = file.find(Query())
-    kept = file.entries(1)
+        opened.write(Batch([], {1: [(float(number), event)]}))
+    opened.write(Batch([], {}, [Ending(1, 300.0, "good", "hangup", "", "{}")]))
+    (found,) = opened.find(Query())
+    kept = opened.entries(1)
     assert (found.left_out + len(kept), kept[-1].fields["event_id"]) == (200, "evt_199")
     assert found.left_out > 50
 
 
-def test_one_damaged_part_hides_no_other() -> None:
+def test_one_damaged_part_hides_no_other(opened: Opened, place: Place) -> None:
     """It is an entry that says so."""
-    file = filled(None, "gg")
-    file.connection.execute("UPDATE parts SET data = x'00ff' WHERE call = 1")
-    assert [entry.what for entry in file.entries(1)] == ["Unreadable"]
-    assert len(file.entries(2)) == len(call())
+    fill(opened, "gg")
+    if isinstance(opened, RecordFile):
+        opened.connection.execute("UPDATE parts SET data = x'00ff' WHERE call = 1")
+    else:
+        statement(place, r"UPDATE {}parts SET data = '\x00ff' WHERE call = 1")
+    assert [entry.what for entry in opened.entries(1)] == ["Unreadable"]
+    assert len(opened.entries(2)) == len(call())
 
 
-async def test_what_went_wrong_before_a_kill_still_counts(tmp_path: Path) -> None:
+async def test_what_went_wrong_before_a_kill_still_counts(place: Place) -> None:
     """The reason, the tags, and what the journal knows of a call that ended unseen; one that began unseen has its line."""
-    before = Desk(tmp_path / "record.db", plan)
+    before = Desk(place, plan)
     await before.recorder.start()
     for id in ("1", "2", "3"):
         before.happens([*call(id, fails="timeout" if id != "3" else "")[:-1], CallTagged(id, {"customer": "4711"})])
     await before.recorder.settled()
     before.recorder._file.close()  # killed
-    after = Desk(tmp_path / "record.db", plan)
+    after = Desk(place, plan)
     await after.recorder.start(["1", "4"], {"2": Ended(9.0, "hangup"), "3": Ended(9.5, "left")})
     after.happens([
         CallResumed("1", "main", "app", "ivr", "+4930123456", "1000", 1.0),
