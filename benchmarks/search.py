@@ -1,9 +1,9 @@
 """How long the record takes to find calls: the first page (50 calls) among a million, by each filter.
 
-    python -m benchmarks.search [CALLS]
+    python -m benchmarks.search [CALLS] [STORE]
 
-Writes the calls straight into a record.db in a temporary folder (with their index, without bodies) and asks the same questions as
-`GET /v1/calls`. Cold: each question's first time after the file was opened anew.
+Writes the calls straight into a record.db in a temporary folder, or into an empty database (`postgresql://…`), with their index,
+without bodies, and asks the same questions as `GET /v1/calls`. Cold: each question's first time after the record was opened anew.
 """
 
 from __future__ import annotations
@@ -17,9 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from hookrouter.record.file import RecordFile
 from hookrouter.record.finding import Query
-from hookrouter.record.words import index_text
+from hookrouter.record.finding_postgres import id_at
+from hookrouter.record.opening import open_record
+from hookrouter.record.postgres import RecordDatabase
+from hookrouter.record.words import index_text, words_in_text
 
 FIRST = 1_700_000_000.0
 EVERY = 0.6  # seconds from one call to the next: a million in a week
@@ -35,7 +40,7 @@ def rows(count: int, rng: random.Random) -> Iterator[tuple[tuple[Any, ...], str]
         failed = rng.random() < 0.02
         sentence = "StasisStart got no usable answer after 3 attempts (timeout)" if failed else ""
         customer = str(rng.randrange(100_000, 999_999))
-        said = [*rng.choices(_WORDS, k=25), "hello", "world", "sales", *sentence.lower().split(), caller[1:], called, customer]
+        said = [*rng.choices(_WORDS, k=25), "hello", "world", "sales", *words_in_text(sentence.encode()), caller[1:], called, customer]
         words = index_text([*said, f"{FIRST + id:.0f}", str(id), "customer", route.partition("-")[2]])
         started = FIRST + id * EVERY
         yield (
@@ -60,7 +65,26 @@ def fill(path: Path, count: int) -> None:
     file.close()
 
 
-def questions(count: int) -> dict[str, Query]:
+def fill_database(url: str, count: int) -> None:
+    """As `fill` does."""
+    RecordDatabase(url).close()  # which makes the tables
+    with psycopg.connect(url, autocommit=True) as session:
+        names = "id, call_id, asterisk, app, route, tenant, caller, called, started_at, ended_at, outcome, reason, sentence, tags"
+        copy = f"COPY hookrouter.record_calls ({names}, bytes, left_out, words, epoch) FROM STDIN"
+        with session.cursor().copy(copy.encode()) as into:
+            for row, words in rows(count, random.Random(7)):
+                into.write_row((id_at(row[8]), *row[1:14], *row[15:], words, 1))
+        session.execute("VACUUM ANALYZE hookrouter.record_calls")
+
+
+def size_of(url: str) -> int:
+    with psycopg.connect(url) as session:
+        ((size,),) = session.execute("SELECT pg_total_relation_size('hookrouter.record_calls')").fetchall()
+        return int(size)
+
+
+def questions(count: int, page: int) -> dict[str, Query]:
+    """`page`: the row of the call before which 100,000 are."""
     some = next(row for row, _ in rows(count // 2, random.Random(7)) if row[0] == min(count // 2, 5000))
     last = FIRST + count * EVERY
     return {
@@ -84,26 +108,32 @@ def questions(count: int) -> dict[str, Query]:
         "a word, of one tenant": Query(text="sales", tenant="tenant-7"),
         "a word of those that failed, of one tenant": Query(text="sales", tenant="tenant-7", outcome="failed"),
         "a tag": Query(tags={"customer": some[13][13:19]}),
-        "page 2,000": Query(before=count - 100_000),
+        "page 2,000": Query(before=page),
     }
 
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "record.db")
         began = time.perf_counter()
-        fill(path, count)
-        print(f"{count:,} calls in {time.perf_counter() - began:.0f} s, {path.stat().st_size / 1e6:,.0f} MB")
+        place: Path | str = sys.argv[2] if len(sys.argv) > 2 else Path(folder, "record.db")
+        if isinstance(place, str):
+            fill_database(place, count)
+            size, page = size_of(place), id_at(FIRST + (count - 100_000) * EVERY)
+        else:
+            fill(place, count)
+            size, page = place.stat().st_size, count - 100_000
+        print(f"{count:,} calls in {time.perf_counter() - began:.0f} s, {size / 1e6:,.0f} MB")
         worst = 0.0
-        for name, query in questions(count).items():
-            file = RecordFile(path)
+        for name, query in questions(count, page).items():
+            record = open_record(place)
+            record.entries(0)  # a database has been connected to by then
             took = []
             for _ in range(3):
                 began = time.perf_counter()
-                found = len(file.find(query))
+                found = len(record.find(query))
                 took.append((time.perf_counter() - began) * 1000)
-            file.close()
+            record.close()
             worst = max(worst, took[0])
             print(f"{name:<42} {found:>3} calls  cold {took[0]:8.1f} ms  warm {min(took[1:]):8.1f} ms")
         print(f"the slowest: {worst:.0f} ms")

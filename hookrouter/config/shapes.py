@@ -212,7 +212,9 @@ class StoreTable(Shape, frozen=True):
     timeline_days: Annotated[Days, says("Days for finished calls and the record of them.")] = 7.0
     record_bytes: Annotated[
         Annotated[int, Meta(ge=1_000_000, le=10**15)],
-        says("Bytes for the record of calls (`record.db`): the oldest calls go first, failed ones last."),
+        says(
+            "Bytes for the record of calls, of all routers that share a database: the oldest calls go first, failed ones last."
+        ),
     ] = 2_147_483_648
     delivered_days: Annotated[Days, says("Days for what has been delivered.")] = 1.0
     dead_letter_days: Annotated[Days, says("Days for dead letters, with their bodies.")] = 30.0

@@ -177,7 +177,10 @@ class RecordFile(Writing):
         """Calls that have not ended, the oldest first."""
         return self._rows("calls WHERE outcome = 'live' ORDER BY id", ())
 
-    def claim(self, entry: str, epoch: int, upto: int) -> list[tuple[Row, list[Entry]]]:
+    def own(self, entry: str, epoch: int) -> None:
+        """All are ours."""
+
+    def claim(self, entry: str, epoch: int, first: int) -> list[tuple[Row, list[Entry]]]:
         """The calls that have not ended, the oldest first: all are ours, whatever the `entry`."""
         return [(row, self.entries(row.id)) for row in self.live()]
 

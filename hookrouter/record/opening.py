@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from hookrouter.errors import StoreError, extra
 from hookrouter.record.file import RecordFile
 
 if TYPE_CHECKING:
@@ -19,8 +20,10 @@ def open_record(place: Place, *, read_only: bool = False) -> Opened:
     """`read_only`: nothing is written but what is to be erased. Raises sqlite3.Error, OSError, StoreError."""
     if not isinstance(place, str):
         return RecordFile(place, read_only=read_only)
-    from hookrouter.record.postgres import RecordDatabase  # an extra, and only where it is used
-
+    try:
+        from hookrouter.record.postgres import RecordDatabase  # an extra, and only where it is used
+    except ImportError as error:
+        raise StoreError(f"postgresql:// needs {error.name}: {extra('postgres')}") from error
     return RecordDatabase(place, read_only=read_only)
 
 

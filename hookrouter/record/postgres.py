@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -32,6 +33,7 @@ T = TypeVar("T")
 
 DEADLINE = 5.0  # seconds that a batch or a step may take, and for each row a millisecond, for each MB a second more
 READING = 20.0
+_BROKEN = 1.0  # seconds within which a session that has ended says so
 _RECENT = 2000  # calls that are looked through before the index is asked
 _AT_ONCE = 200  # calls of one step
 _COLUMNS = ", ".join(f"c.{name}" for name in Row.__struct_fields__).encode()
@@ -54,7 +56,8 @@ _SIZE = b"SELECT coalesce(sum(bytes), 0)::bigint FROM hookrouter.record_writers"
 _SEEN = b"UPDATE hookrouter.record_writers SET seen_at = clock_timestamp() WHERE slot = %s RETURNING slot"
 _CLAIM = (
     b"UPDATE hookrouter.record_calls AS c SET epoch = %s "
-    b"WHERE (c.asterisk = %s OR %s = '') AND c.outcome = 'live' AND c.epoch <= %s RETURNING " + _COLUMNS
+    b"WHERE (c.asterisk = %s OR %s = '') AND c.outcome = 'live' AND (c.epoch < %s OR c.epoch = %s AND c.id < %s) "
+    b"RETURNING " + _COLUMNS
 )
 _ROWS = b"SELECT " + _COLUMNS + b" FROM hookrouter.record_calls AS c WHERE c.id = ANY (%s)"
 _PARTS = b"SELECT call, packed, data FROM hookrouter.record_parts WHERE call = ANY (%s) ORDER BY call, number"
@@ -82,7 +85,7 @@ _GOING_ON = (
 )
 _AMONG_NEWEST = (
     b"WITH newest AS MATERIALIZED (SELECT c.id, c.words FROM hookrouter.record_calls AS c "
-    b"WHERE c.outcome <> 'live' AND %b ORDER BY c.id DESC LIMIT " + b"%d" % _RECENT + b") "
+    b"WHERE c.outcome <> 'live' AND %b ORDER BY c.id DESC LIMIT %%(recent)s) "
     b"SELECT (SELECT count(*) FROM newest), "
     b"array(SELECT id FROM newest WHERE words @@ %%(words)s::tsquery ORDER BY id DESC LIMIT %%(limit)s)"
 )
@@ -135,7 +138,10 @@ class RecordDatabase(Writing):
     def __init__(self, url: str, *, read_only: bool = False) -> None:
         """Raises StoreError: it cannot be reached, or has no record."""
         super().__init__()
-        self.place = shown(url)
+        try:
+            self.place = shown(url)
+        except psycopg.Error:  # libpq's words may hold what is secret
+            raise StoreError("HOOKROUTER_STORE: it is no address of PostgreSQL") from None
         self.epochs: dict[str, int] = {}
         self.connection = Link(url)
         self.reading = Link(url, _for_reading)
@@ -180,8 +186,14 @@ class RecordDatabase(Writing):
         return self.connection.run(lambda session: session.execute(query, terms).fetchall(), seconds)
 
     def _ask(self, job: Callable[[Session], T]) -> T:
-        """By the session that reads."""
+        """By the session that reads; where that has ended meanwhile, by the next one."""
         with self._explained():
+            began = time.monotonic()
+            try:
+                return self.reading.run(job, READING)
+            except psycopg.OperationalError:
+                if time.monotonic() - began > _BROKEN:
+                    raise
             return self.reading.run(job, READING)
 
     def last_id(self) -> int:
@@ -287,16 +299,19 @@ class RecordDatabase(Writing):
     def _drop_call(self, id: int) -> None:
         self._changes.unkept.append(id)
 
-    def claim(self, entry: str, epoch: int, upto: int) -> list[tuple[Row, list[Entry]]]:
-        """Live calls of an Asterisk that were written under an epoch up to `upto` are written under this one from now on.
+    def own(self, entry: str, epoch: int) -> None:
+        """Calls of this Asterisk are written under this epoch from now on."""
+        self.epochs[entry] = epoch
 
-        What is kept of each; the oldest first. `entry` empty: those of all. Raises StoreError.
+    def claim(self, entry: str, epoch: int, first: int) -> list[tuple[Row, list[Entry]]]:
+        """Live calls of an Asterisk that were written under a lower epoch are written under this one from now on.
+
+        What is kept of each, the oldest first. What an earlier try may have claimed has an id below `first`. `entry`
+        empty: those of all. Raises StoreError.
         """
         with self._explained():
-            if entry:
-                self.epochs[entry] = epoch
-            rows = [Row(*row) for row in self._execute(_CLAIM, (epoch, entry, entry, upto), READING)]
-            rows.sort(key=lambda row: row.id)
+            terms = (epoch, entry, entry, epoch, epoch, first)
+            rows = sorted((Row(*row) for row in self._execute(_CLAIM, terms, READING)), key=lambda row: row.id)
             self.forget([row.id for row in rows])  # of an earlier time in which they were ours
             parts: dict[int, list[tuple[bool, bytes]]] = {row.id: [] for row in rows}
             ids = list(parts)
@@ -343,7 +358,7 @@ class RecordDatabase(Writing):
                     break
             return looked
 
-        terms = terms | {"words": ""}
+        terms = terms | {"words": "", "recent": _RECENT}
         return self._rows(_ROWS + b" ORDER BY c.id DESC", (self._ask(asked),))
 
     def having(self, word: str) -> list[Row]:

@@ -49,7 +49,12 @@ _TURNS = frozenset({f.CallStarted, f.CallFinished, f.CallResumed})
 _BEGINNINGS = frozenset({f.CallStarted, f.CallResumed})
 _HEARD = _TURNS | TROUBLES | {f.CallTagged}  # of the others nothing is to be known but that they were
 _SPEAKING = {kind.__name__: kind for kind in TROUBLES}
+_ALL = 2**62
 _ERRORS = (sqlite3.Error, OSError, StoreError)
+
+
+def _nobody(result: object, error: BaseException | None) -> None:
+    """Waits for it."""
 
 
 class Recorder:
@@ -112,7 +117,7 @@ class Recorder:
             self._watch()
         self._last = await self._thread.call(lambda _: self._file.last_id())
         if live is not None:
-            self._go_on(await self._thread.call(lambda _: self._file.claim("", 0, 0)), set(live), ended or {})
+            self._go_on(await self._thread.call(lambda _: self._file.claim("", 0, _ALL)), set(live), ended or {})
         self._keeps = bool(self._open)
         self._unsubscribe = self._facts.subscribe(self.observe, self._wants)
         self._timers["trim"] = self._loop.call_later(TRIM_DELAY, self._trim)
@@ -144,15 +149,17 @@ class Recorder:
         self._waiting |= {id: [] for id in ids}
         if ids:
             self._listen()
-        self._taking[entry] = self._loop.create_task(self._take_up(entry, epoch, ids, ended))
+        self._thread.submit(lambda _: self._file.own(entry, epoch), _nobody)
+        first = self._file.next_id(0, self._clock.now())
+        self._taking[entry] = self._loop.create_task(self._take_up(entry, epoch, first, ids, ended))
 
     async def _take_up(
-        self, entry: str, epoch: int, ids: set[str], ended: Callable[[], Awaitable[Mapping[str, Ended]]]
+        self, entry: str, epoch: int, first: int, ids: set[str], ended: Callable[[], Awaitable[Mapping[str, Ended]]]
     ) -> None:
         while True:
             try:
                 assert self._thread is not None
-                found = await self._thread.call(lambda _: self._file.claim(entry, epoch, epoch))
+                found = await self._thread.call(lambda _: self._file.claim(entry, epoch, first))
                 known = await ended()
                 break
             except StoreError as error:
@@ -183,7 +190,7 @@ class Recorder:
             if batch is not None:
                 batch.forget(rows)
         if self._thread is not None:
-            self._thread.submit(lambda _: self._file.forget(rows), lambda result, error: None)
+            self._thread.submit(lambda _: self._file.forget(rows), _nobody)
 
     # ---- calls of before
 
@@ -418,7 +425,7 @@ class Recorder:
 
     def _tidy(self, entry: str, epoch: int, _: object) -> list[tuple[Row, list[Entry]]]:
         """Calls of an Asterisk of ours that a former owner began to write of when it was taken over already."""
-        return self._file.claim(entry, epoch, epoch - 1)
+        return self._file.claim(entry, epoch, 0)
 
     def _tidied(self, found: Any, error: BaseException | None) -> None:
         if error is None:

@@ -159,11 +159,10 @@ class Writing:
 
     def _censor(self, id: int) -> Censor:
         """It outlives a write that failed: what it has seen does not come again."""
-        return self._censors.get(id) or self._censors.setdefault(id, Censor())
+        return self._censors.setdefault(id, Censor())
 
     def _state(self, id: int) -> Live:
-        live = self._live.get(id)
-        return self._recall(id, self._kept(id)) if live is None else live
+        return self._live.get(id) or self._recall(id, self._kept(id))
 
     def forget(self, rows: Iterable[int]) -> None:
         """They are another router's now."""
@@ -185,7 +184,8 @@ class Writing:
         return live
 
     def _add(self, id: int, facts: list[tuple[float, Fact]], *, over: bool) -> None:
-        live, censor = self._state(id), self._censor(id)
+        live = self._live.get(id) or self._state(id)
+        censor = self._censors.get(id) or self._censor(id)
         awake = censor.awake
         kept: list[tuple[float, str, Fact]] = []
         for at, fact in facts:
@@ -255,7 +255,8 @@ class Writing:
             if gone is None or gone.written:
                 self._drop_call(ending.id)
             return None
-        live, clean = self._state(ending.id), self._censor(ending.id)
+        live = self._live.get(ending.id) or self._state(ending.id)
+        clean = self._censors.get(ending.id) or self._censor(ending.id)
         if live.parts and (live.written or live.number):  # some of it is in the place
             self._pack(ending.id, live)
         del self._live[ending.id]

@@ -28,7 +28,7 @@ from starlette.websockets import WebSocket
 from hookrouter.ari.settings import AsteriskSettings
 from hookrouter.cluster.peers import Peers
 from hookrouter.config import Access, Token
-from hookrouter.errors import AnswerRefused, OverTheLimit
+from hookrouter.errors import AnswerRefused, OverTheLimit, StoreError
 from hookrouter.facts import Facts, Warned
 from hookrouter.http.streaming import Download
 from hookrouter.web import pages
@@ -136,7 +136,7 @@ def create_app(router: Router) -> Starlette:
             *_sockets(router),
         ],
         middleware=[Middleware(Protected), Middleware(guard)],
-        exception_handlers={HTTPException: _refused, Exception: _failed(router)},  # type: ignore[dict-item]
+        exception_handlers={HTTPException: _refused, StoreError: _away, Exception: _failed(router)},  # type: ignore[dict-item]
     )
     app.router.redirect_slashes = False  # the address of a redirect would be what the sender calls us
     return app
@@ -155,6 +155,11 @@ async def _refused(request: Request, error: HTTPException) -> Response:
     answer = problem(error.status_code, titles.get(error.status_code, "Refused"), said)
     answer.headers.update(error.headers or {})
     return answer
+
+
+async def _away(request: Request, error: StoreError) -> Response:
+    """The log says why: whoever asks may be a tenant."""
+    return problem(503, "Not to be read now", "the database does not answer, and calls go on: ask again", retry_after=1)
 
 
 def _failed(router: Router) -> Callable[[Request, Exception], Awaitable[Response]]:
