@@ -48,10 +48,22 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/state.db"
 
 
+@pytest.fixture(scope="session")
+def _record_database(postgres: Cluster) -> str:
+    return postgres.database()
+
+
+@pytest.fixture
+def record_url(_record_database: str, postgres: Cluster) -> str:
+    """A database without a record: it is the same for all tests, as each new one is some hundred files."""
+    postgres.execute("DROP SCHEMA IF EXISTS hookrouter CASCADE", _record_database)
+    return _record_database
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Where a record is kept that is there still when its recorder has gone."""
-    return str(request.getfixturevalue("postgres").database()) if request.param == "postgres" else tmp_path / "record.db"
+    return str(request.getfixturevalue("record_url")) if request.param == "postgres" else tmp_path / "record.db"
 
 
 @pytest.fixture
