@@ -1,7 +1,7 @@
 -- The record of calls: what happened in each of them, for people. Nothing of it is needed for a call to go on.
 
 -- `id` rises with time, and no two routers give the same one: it holds the slot of who began the call. `epoch`: under which the
--- call is written now; what comes with another one is of a router that was taken over, and is not taken.
+-- call is written now; what comes with a lower one is of a router that was taken over, and is not taken.
 CREATE TABLE hookrouter.record_calls (
     id         bigint PRIMARY KEY,
     epoch      bigint NOT NULL,
@@ -109,7 +109,7 @@ BEGIN
         ON CONFLICT (id) DO NOTHING;
     END IF;
     SELECT coalesce(array_agg(x.id), '{}') INTO ours FROM (
-        SELECT c.id FROM hookrouter.record_calls AS c JOIN unnest(m_id, m_epoch) AS u(i, e) ON c.id = u.i AND c.epoch = u.e
+        SELECT c.id FROM hookrouter.record_calls AS c JOIN unnest(m_id, m_epoch) AS u(i, e) ON c.id = u.i AND c.epoch <= u.e
         ORDER BY c.id FOR SHARE OF c
     ) AS x;
     IF cardinality(unpacked) > 0 THEN
