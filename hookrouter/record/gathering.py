@@ -43,10 +43,11 @@ class Ended(msgspec.Struct, frozen=True):
 class OpenCall:
     """A call that goes on."""
 
-    __slots__ = ("full", "gathered", "held", "kept", "missed", "row", "shadow", "tags", "verdict")
+    __slots__ = ("asterisk", "full", "gathered", "held", "kept", "missed", "row", "shadow", "tags", "verdict")
 
-    def __init__(self, row: int, kept: Kept, *, shadow: bool) -> None:
+    def __init__(self, row: int, kept: Kept, asterisk: str, *, shadow: bool) -> None:
         self.row = row
+        self.asterisk = asterisk
         self.shadow = shadow
         self.gathered: list[tuple[float, Fact]] = []
         self.kept = kept

@@ -91,6 +91,7 @@ class Recorder:
         self._epochs: dict[str, int] = {}  # of the Asterisks that were taken up one by one
         self._waiting: dict[str, list[tuple[float, Fact]]] = {}  # of calls of which it is not known yet what was before
         self._taking: dict[str, asyncio.Task[None]] = {}
+        self._awaited: dict[str, set[str]] = {}  # Asterisk → those of its calls
         self._gone: set[int] = set()  # rows that were let go since the last write
 
     # ---- beginning and end
@@ -144,8 +145,10 @@ class Recorder:
         """An Asterisk is ours now, with the calls `live` (ids); `ended`: what is known of others. Nobody waits for it."""
         if self._thread is None:
             return
+        self.let_go(entry)
         ids = set(live)
         self._epochs[entry] = epoch
+        self._awaited[entry] = ids
         self._waiting |= {id: [] for id in ids}
         if ids:
             self._listen()
@@ -166,7 +169,7 @@ class Recorder:
                 self._told(error)
                 await asyncio.sleep(RETRY_DELAY)
         self._go_on(found, ids, known)
-        for id in ids:
+        for id in self._awaited.pop(entry):
             for at, fact in self._waiting.pop(id, ()):
                 self._now = functools.partial(float, at)
                 self.observe(fact)
@@ -174,16 +177,15 @@ class Recorder:
         del self._taking[entry]
         self._schedule()
 
-    def let_go(self, entry: str, ids: Iterable[str]) -> None:
-        """An Asterisk is another router's, with these calls: what was not written of them is not written any more."""
+    def let_go(self, entry: str) -> None:
+        """An Asterisk is another router's: what was not written of its calls is not written any more."""
         self._epochs.pop(entry, None)
         if (task := self._taking.pop(entry, None)) is not None:
             task.cancel()
-        rows = set()
-        for id in ids:
+        for id in self._awaited.pop(entry, ()):
             self._waiting.pop(id, None)
-            if (open_ := self._open.pop(id, None)) is not None:
-                rows.add(open_.row)
+        rows = {open_.row for open_ in self._open.values() if open_.asterisk == entry}
+        self._open = {id: open_ for id, open_ in self._open.items() if open_.row not in rows}
         self._dirty = [open_ for open_ in self._dirty if open_.row not in rows]
         self._gone |= rows
         for batch in (self._batch, self._again):
@@ -197,7 +199,7 @@ class Recorder:
     def _taken_up(self, row: Row, entries: Iterable[Entry]) -> OpenCall:
         """A call of before a restart: what went wrong in it then still counts."""
         plan = self._plan(row.route)
-        open_ = OpenCall(row.id, plan.kept, shadow=plan.shadow)
+        open_ = OpenCall(row.id, plan.kept, row.asterisk, shadow=plan.shadow)
         if plan.redact:
             self._batch.redacted[row.id] = plan.paths
         open_.tags = msgspec.json.decode(row.tags or "{}", type=dict[str, str])
@@ -305,7 +307,7 @@ class Recorder:
     def _begin(self, fact: f.CallStarted | f.CallResumed, at: float) -> OpenCall:
         plan = self._plan(fact.route)
         self._last = self._file.next_id(self._last, at)
-        open_ = self._open[fact.call] = OpenCall(self._last, plan.kept, shadow=plan.shadow)
+        open_ = self._open[fact.call] = OpenCall(self._last, plan.kept, fact.asterisk, shadow=plan.shadow)
         if plan.kept != "none":
             if not self._keeps:
                 self._listen()

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _KINDS = ("startup", "announced", "recording")
 _HANDED_OVER = 1.5  # seconds in which the next owner should have come
-_RECORDED = 0.5  # seconds in which what was said in the calls is to be written: what comes later is not taken
+_RECORDED = 0.25
 
 
 class Entries:
@@ -94,11 +94,9 @@ class Entries:
                 self._service.flow.hold(name)
                 if client.invitation is not None:
                     await client.stop()
+            await self.recorded()
             with contextlib.suppress(StoreError):
                 await self._service.store.settled()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_RECORDED):
-                    await self._service.recorder.settled()
             sockets = [client for client in self.clients.values() if client.invitation is None]
             if await self.keeper.release() and sockets:
                 waiting = [asyncio.ensure_future(client.replaced.wait()) for client in sockets]
@@ -151,11 +149,17 @@ class Entries:
             client.let_go()
             if not self.given(name):
                 self.close(client)
-        service.recorder.let_go(name, [live.call.id for live in service.board if live.call.asterisk == name])
+        service.recorder.let_go(name)
         service.runner.let_go(name)
         service.flow.forget(name)
         service.resumer.forget(name)
         service.notifier.let_go()
+
+    async def recorded(self) -> None:
+        """What was said in the calls until now is written, if that does not take long: what comes later is not taken."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RECORDED):
+                await self._service.recorder.settled()
 
     def given(self, name: str) -> bool:
         """Whether it is on its way to another router."""

@@ -237,6 +237,7 @@ class Handing:
 
     async def _given_to(self, taker: Known, name: str, given: _Given, shown: Shown) -> str:
         """Why it has not taken it; "": it has."""
+        await self._service.entries.recorded()
         try:
             await self._service.store.settled()
         except StoreError as error:

@@ -349,11 +349,10 @@ class Service:
         return self._live(id, access) is not None or self._ringing(id, access) is not None
 
     async def _timeline(self, id: str, access: Access) -> list[dict[str, Any]]:
-        try:
-            found = await self.recorder.read(id, access.tenant)
-        except StoreError:  # the database is away, and the call is there all the same
-            return []
-        return timeline(found[1]) if found is not None else []
+        with contextlib.suppress(StoreError):  # the database is away, and the call is there all the same
+            if (found := await self.recorder.read(id, access.tenant)) is not None:
+                return timeline(found[1])
+        return []
 
     def _plan(self, route: str) -> Plan:
         found = self.config.routes.by_name(route)
