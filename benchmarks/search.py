@@ -29,6 +29,7 @@ from hookrouter.record.words import index_text, words_in_text
 FIRST = 1_700_000_000.0
 EVERY = 0.6  # seconds from one call to the next: a million in a week
 _WORDS = [f"word{number}" for number in range(5000)]
+_INDEXES = b"SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'record_calls' AND indexname <> 'record_calls_pkey'"
 _ROW = f"INSERT INTO calls VALUES ({', '.join('?' * 17)})"
 
 
@@ -71,9 +72,14 @@ def fill_database(url: str, count: int) -> None:
     with psycopg.connect(url, autocommit=True) as session:
         names = "id, call_id, asterisk, app, route, tenant, caller, called, started_at, ended_at, outcome, reason, sentence, tags"
         copy = f"COPY hookrouter.record_calls ({names}, bytes, left_out, words, epoch) FROM STDIN"
+        indexes = session.execute(_INDEXES).fetchall()  # made afterwards: that takes a tenth of the time
+        for name, _ in indexes:
+            session.execute(f"DROP INDEX hookrouter.{name}".encode())
         with session.cursor().copy(copy.encode()) as into:
             for row, words in rows(count, random.Random(7)):
                 into.write_row((id_at(row[8]), *row[1:14], *row[15:], words, 1))
+        for _, made in indexes:
+            session.execute(made.encode())
         session.execute("VACUUM ANALYZE hookrouter.record_calls")
 
 
