@@ -36,11 +36,11 @@ async def _act(member: Member, call: str, actions: list[dict[str, Any]]) -> None
         assert reply.status == 202
 
 
-@pytest.mark.parametrize("how", ["killed", "ended"])
+@pytest.mark.parametrize("how", ["killed", "ended", "hands over"])
 async def test_a_call_of_a_dead_router_is_whole_at_any_other(how: str, app: str, endpoint: Endpoint, tmp_path: Path) -> None:
     """One record, in order, with what each of the two has done; also at the router that comes back, and without any.
 
-    Who is told to end has written down all that it has heard.
+    Who is told to end or to hand over has written down all that it has heard.
     """
     endpoint.answers["StasisStart"] = {"actions": [ANSWER, _LONG], "tags": {"customer": "4711"}}
     async with Group(app, endpoint, tmp_path) as group:
@@ -55,7 +55,10 @@ async def test_a_call_of_a_dead_router_is_whole_at_any_other(how: str, app: str,
             else:
                 await _act(owner, call.id, [_PLAY, _LONG])
                 await endpoint.wait("PlayCompleted", call=call.id)
-                await asyncio.to_thread(owner.router.terminate)
+                if how == "ended":
+                    await asyncio.to_thread(owner.router.terminate)
+                else:
+                    await owner.router.post("/v1/cluster/main/hand-over", {"to": other.name})
             await group.taken(other, epoch)
             await _act(other, call.id, [_PLAY, HANGUP])
             await endpoint.wait("CallEnded", call=call.id)
@@ -66,13 +69,13 @@ async def test_a_call_of_a_dead_router_is_whole_at_any_other(how: str, app: str,
         resumed = kinds.index("CallResumed")
         assert resumed >= len(before)
         played = [place for place, entry in enumerate(after) if entry.get("operation") == "channels.playWithId"]
-        assert [place > resumed for place in played] == [False] * (how == "ended") + [True]
+        assert [place > resumed for place in played] == [False] * (how != "killed") + [True]
         heard = [entry.get("type") for entry in after[:resumed]]
-        assert heard.count("PlaybackFinished") == (how == "ended")
+        assert heard.count("PlaybackFinished") == (how != "killed")
         assert [entry["at"] for entry in after] == sorted(entry["at"] for entry in after)
         listed = (await other.router.get("/v1/calls?tags=customer:4711"))["calls"]
         assert [(row["id"], row["outcome"]) for row in listed] == [(call.id, "good")]
-        await group.again(owner)
+        await group.again(*([] if how == "hands over" else [owner]))
         assert await _whole(owner, call.id, "CallFinished") == after
         for member in group.members:
             member.router.kill()
