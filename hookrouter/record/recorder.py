@@ -169,12 +169,14 @@ class Recorder:
                 self._told(error)
                 await asyncio.sleep(RETRY_DELAY)
         self._go_on(found, ids, known)
-        for id in self._awaited.pop(entry):
-            for at, fact in self._waiting.pop(id, ()):
-                self._now = functools.partial(float, at)
-                self.observe(fact)
-        self._now = self._clock.now
         del self._taking[entry]
+        try:
+            for id in self._awaited.pop(entry):
+                for at, fact in self._waiting.pop(id, ()):
+                    self._now = functools.partial(float, at)
+                    self.observe(fact)
+        finally:
+            self._now = self._clock.now
         self._schedule()
 
     def let_go(self, entry: str) -> None:
