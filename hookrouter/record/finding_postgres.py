@@ -45,8 +45,11 @@ def word_query(query: Query, *, begun: bool = False) -> str:
     return " & ".join(words)
 
 
-def conditions(query: Query) -> tuple[bytes, dict[str, Any]]:
-    """What a row `c` has to be, of fixed parts only, and the terms; words are not looked at."""
+def conditions(query: Query) -> tuple[bytes, bytes, dict[str, Any]]:
+    """What a row `c` has to be, of fixed parts only: by its columns, which indexes know, and by its tags; and the terms.
+
+    Words are not looked at.
+    """
     where, terms = ["true"], dict[str, Any]()
     for column in ("call_id", "route", "outcome", "caller", "called"):
         if wanted := getattr(query, column):
@@ -64,14 +67,15 @@ def conditions(query: Query) -> tuple[bytes, dict[str, Any]]:
     if query.before is not None:
         where.append("c.id < %(before)s")
         terms["before"] = query.before
+    tags = ["true"]
     for number, (name, value) in enumerate(query.tags.items()):
         terms[f"name{number}"] = clean(name)
         if value:
-            where.append(f"c.tags::jsonb ->> %(name{number})s = %(value{number})s")
+            tags.append(f"c.tags::jsonb ->> %(name{number})s = %(value{number})s")
             terms[f"value{number}"] = clean(value)
         else:
-            where.append(f"jsonb_exists(c.tags::jsonb, %(name{number})s)")
-    return " AND ".join(where).encode(), terms
+            tags.append(f"jsonb_exists(c.tags::jsonb, %(name{number})s)")
+    return " AND ".join(where).encode(), " AND ".join(tags).encode(), terms
 
 
 __all__ = ["SLOTS", "conditions", "id_at", "plain", "word_query"]

@@ -34,7 +34,8 @@ T = TypeVar("T")
 DEADLINE = 5.0  # seconds that a batch or a step may take, and for each row a millisecond, for each MB a second more
 READING = 20.0
 _BROKEN = 1.0  # seconds within which a session that has ended says so
-_RECENT = 2000  # calls that are looked through before the index is asked
+_RECENT = (2_000, 12_000)  # calls that are looked through before the index is asked for some, and for all
+_SOME = 4_000  # calls that the index is asked for first
 _AT_ONCE = 200  # calls of one step
 _COLUMNS = ", ".join(f"c.{name}" for name in Row.__struct_fields__).encode()
 _INTS, _BIGS, _TEXTS, _FLOATS, _BYTES = "integer[]", "bigint[]", "text[]", "float8[]", "bytea[]"
@@ -84,14 +85,15 @@ _GOING_ON = (
     )
 )
 _AMONG_NEWEST = (
-    b"WITH newest AS MATERIALIZED (SELECT c.id, c.words FROM hookrouter.record_calls AS c "
+    b"WITH c AS MATERIALIZED (SELECT c.id, c.words, c.tags FROM hookrouter.record_calls AS c "
     b"WHERE c.outcome <> 'live' AND %b ORDER BY c.id DESC LIMIT %%(recent)s) "
-    b"SELECT (SELECT count(*) FROM newest), "
-    b"array(SELECT id FROM newest WHERE words @@ %%(words)s::tsquery ORDER BY id DESC LIMIT %%(limit)s)"
+    b"SELECT (SELECT count(*) FROM c), "
+    b"array(SELECT c.id FROM c WHERE c.words @@ %%(words)s::tsquery AND %b ORDER BY c.id DESC LIMIT %%(limit)s)"
 )
 _BY_INDEX = (
-    b"WITH c AS MATERIALIZED (SELECT * FROM hookrouter.record_calls WHERE words @@ %%(words)s::tsquery) "
-    b"SELECT array(SELECT c.id FROM c WHERE %b ORDER BY c.id DESC LIMIT %%(limit)s)"
+    b"WITH c AS MATERIALIZED (SELECT id, call_id, route, outcome, caller, called, tenant, started_at, tags "
+    b"FROM hookrouter.record_calls WHERE words @@ %%(words)s::tsquery LIMIT %%(most)s) "
+    b"SELECT (SELECT count(*) FROM c), array(SELECT c.id FROM c WHERE %b AND %b ORDER BY c.id DESC LIMIT %%(limit)s)"
 )
 
 
@@ -327,14 +329,15 @@ class RecordDatabase(Writing):
 
     def find(self, query: Query) -> list[Row]:
         """See `RecordFile.find`. Raises StoreError."""
-        where, terms = conditions(query)
+        where, tags, terms = conditions(query)
         terms |= {"limit": query.limit}
+        both = where + b" AND " + tags
         if not word_query(query):
-            return self._rows(_ALL % where + b" LIMIT %(limit)s", terms)
-        live = [] if query.outcome in ("good", "failed") else self._live_rows(where, terms)
+            return self._rows(_ALL % both + b" LIMIT %(limit)s", terms)
+        live = [] if query.outcome in ("good", "failed") else self._live_rows(both, terms)
         found = [row for row, words in live if fits(query.text, words)]
         if query.outcome != "live":
-            found += self._over_rows(query, where, terms)
+            found += self._over_rows(query, (where, tags), terms)
         return sorted(found, key=lambda row: row.id, reverse=True)[: query.limit]
 
     def _live_rows(self, where: bytes, terms: dict[str, Any]) -> list[tuple[Row, Iterable[str]]]:
@@ -343,22 +346,14 @@ class RecordDatabase(Writing):
         rows = [(Row(*row), words) for *row, words in found]
         return [(row, [*words_in(msgspec.structs.asdict(row)), *words.split()]) for row, words in rows]
 
-    def _over_rows(self, query: Query, where: bytes, terms: dict[str, Any]) -> list[Row]:
+    def _over_rows(self, query: Query, where: tuple[bytes, bytes], terms: dict[str, Any]) -> list[Row]:
         def asked(session: Session) -> list[int]:
-            looked: list[int] = []
-            for begun in (False, True):
-                words = word_query(query, begun=begun)
-                if begun and words == terms["words"]:
-                    break
-                terms["words"] = words
-                ((many, looked),) = session.execute(_AMONG_NEWEST % where, terms).fetchall()
-                if len(looked) < query.limit and many == _RECENT:
-                    ((looked,),) = session.execute(_BY_INDEX % where, terms).fetchall()
-                if len(looked) >= query.limit:
-                    break
-            return looked
+            whole, begun = word_query(query), word_query(query, begun=True)
+            found = _with_words(session, where, terms | {"words": whole})
+            if len(found) < query.limit and begun != whole:
+                found = _with_words(session, where, terms | {"words": begun})
+            return found
 
-        terms = terms | {"words": "", "recent": _RECENT}
         return self._rows(_ROWS + b" ORDER BY c.id DESC", (self._ask(asked),))
 
     def having(self, word: str) -> list[Row]:
@@ -398,6 +393,18 @@ class RecordDatabase(Writing):
     def on_disk(self) -> int:
         """Bytes that the record of all routers takes, as of some seconds ago; for any thread."""
         return self._bytes
+
+
+def _with_words(session: Session, where: tuple[bytes, bytes], terms: dict[str, Any]) -> list[int]:
+    """The newest that have the words: each way is tried as far as it is quick, and only then to its end."""
+    found: list[int] = []
+    for recent, most in zip(_RECENT, (_SOME, None), strict=True):
+        for query, bound in ((_AMONG_NEWEST, recent), (_BY_INDEX, most)):
+            some = terms | {"recent": recent, "most": most}
+            ((many, found),) = session.execute(query % where, some).fetchall()
+            if bound is None or many < bound or (query is _AMONG_NEWEST and len(found) >= terms["limit"]):
+                return found
+    return found
 
 
 def _for_reading(session: Session) -> None:

@@ -350,10 +350,15 @@ def test_a_call_that_nobody_goes_on_with_goes_after_its_time(url: str) -> None:
     file.close()
 
 
-@pytest.mark.parametrize("recent", [2, 2000], ids=["by the index", "among the newest"])
-def test_words_are_found_either_way(url: str, recent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("recent", "some"),
+    [((2_000, 12_000), 4_000), ((2, 12_000), 4_000), ((2, 4), 1), ((2, 12_000), 1)],
+    ids=["among the newest", "by the index", "by all of the index", "among more of the newest"],
+)
+def test_words_are_found_any_way(url: str, recent: tuple[int, int], some: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole ones, the last one begun, with and without marks, of some calls of the conditions."""
     monkeypatch.setattr(engine, "_RECENT", recent)
+    monkeypatch.setattr(engine, "_SOME", some)
     file = RecordDatabase(url)
     for id in range(1, 9):
         row = NewRow(id, f"c{id}", "main", "app", "ivr", "blue" if id % 2 else "", "+4930123456", "Zoë", float(id))
