@@ -43,6 +43,10 @@ class Setting(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self.config, asterisks=(asterisk,), server=server, speech=None)
 
 
+_GIVEN_AS = {"routes[0].url": "URL", "routes[0].secret": "--secret", "routes[0].events": "--events"}
+"""There is no routes.toml: what is wrong stands on the command line."""
+
+
 def for_url(
     url: str,
     *,
@@ -59,7 +63,11 @@ def for_url(
     lines = "".join(f"{key} = {msgspec.json.encode(value).decode()}\n" for key, value in shape.items())
     head = text.partition("[[routes]]")[0]
     of_aws = {name: value for name, value in environ.items() if name.startswith("AWS_")}
-    config = parse(f'{head.strip()}\napps = ["{APP}"]\n[[routes]]\n{lines}', of_aws)
+    try:
+        config = parse(f'{head.strip()}\napps = ["{APP}"]\n[[routes]]\n{lines}', of_aws)
+    except ConfigurationError as error:
+        told = [Fault(_GIVEN_AS.get(fault.place, fault.place), fault.message) for fault in error.faults]
+        raise ConfigurationError(told) from None
     return Setting(config, listen)
 
 

@@ -29,6 +29,19 @@ def test_simulate_says_that_nobody_answers() -> None:
     assert "is the endpoint running" in result.output
 
 
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [(["lambda:ivr"], "URL: a function is invoked with"), (["http://127.0.0.1:1/", "--secret", "x"], "--secret: ")],
+    ids=["no-credentials", "no-secret"],
+)
+def test_simulate_names_what_was_given(options: list[str], place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a line of a routes.toml that nobody has written."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    result = CliRunner().invoke(main, ["simulate", *options])
+    assert result.exit_code == 2
+    assert result.output.startswith(place)
+
+
 def test_simulate_refuses_a_wrong_script(tmp_path: Path) -> None:
     """Status 2, and nothing was started."""
     path = tmp_path / "script.toml"
