@@ -31,8 +31,9 @@ async def _answers(group: Group, app: str, endpoint: Endpoint, seconds: float) -
             began = time.monotonic()
             ids.append((await group.pbx.call(app)).id)
             await asyncio.sleep(max(0.0, began + _GAP - time.monotonic()))
-        for id in ids:
-            await endpoint.wait("CallEnded", call=id, timeout=30)
+        with group.explained():
+            for id in ids:
+                await endpoint.wait("CallEnded", call=id, timeout=30)
         found += waits(group.members[0].proxy)
         await group.again()
     return found
