@@ -24,7 +24,7 @@ async def test_routers_are_upgraded_one_after_the_other(
     app: str, endpoint: Endpoint, tmp_path: Path, full: bool, seed: int, measured: Measured, mode: str
 ) -> None:
     """No call is refused, all are told to their end, old routers go on beside the new tables; and none begins there any more."""
-    runs, count, spread = (5, 60, 20.0) if full else (1, 8, 4.0)
+    runs, count, spread = (3, 60, 20.0) if full else (1, 8, 4.0)
     ask(endpoint)
     newer = make_newer(tmp_path)
     calls = skipped = outside = beside = 0
@@ -45,7 +45,7 @@ async def test_routers_are_upgraded_one_after_the_other(
                 longest = max(longest, time.monotonic() - began)
                 beside += done > 1 and owner in order[done:]
                 member.router.start(**newer)
-                await member.router.ready()
+                await member.router.ready(60.0)
                 assert await _versions(group) == {one.name: NEWER if one in order[:done] else __version__ for one in order}
             await starting
             outside += await load.refused()

@@ -23,7 +23,7 @@ _SQLITE = "ALTER TABLE calls ADD COLUMN more TEXT NOT NULL DEFAULT '';\n"
 def make_newer(folder: Path) -> dict[str, str]:
     """The environment in which a `python -m hookrouter` is that version. `folder`: where the copy is to be."""
     copy = folder / "newer" / "hookrouter"
-    shutil.copytree(_HERE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(_HERE, copy)  # with what is compiled already
     place = copy / "__init__.py"
     place.write_text(re.sub('__version__ = ".*"', f'__version__ = "{NEWER}"', place.read_text()))
     for room, script in (("migrations_postgres", _POSTGRES), ("migrations", _SQLITE)):
