@@ -48,7 +48,7 @@ async def test_a_snapshot_is_held_under_load(
     app: str, endpoint: Endpoint, tmp_path: Path, full: bool, measured: Measured
 ) -> None:
     """Answers come as fast as ever, and it is told who holds it."""
-    before, during = (60.0, 600.0) if full else (4.0, 8.0)
+    before, during = (60.0, 600.0) if full else (3.0, 8.0)
     endpoint.answers["StasisStart"] = [[ANSWER, *_STEPS, HANGUP]]
     async with Group(app, endpoint, tmp_path, count=1) as group:
         router = group.members[0].router
@@ -61,12 +61,14 @@ async def test_a_snapshot_is_held_under_load(
             found = await _answers(group, app, endpoint, during)
             held = await router.metric("hookrouter_database_snapshot_seconds")
             assert held > during / 4, group.lines()
+        after = await _answers(group, app, endpoint, before)  # the machine may have become busier meanwhile
         said = [line for line in router.log.read_text().splitlines() if " warned " in line]
         assert len(said) == full, said
         assert all("database" in line and f"process {process} " in line for line in said), said
     late = found[-int(before / _GAP) :]
     if full:
-        assert _p99(late) <= 2 * _p99(without)
-    assert median(late) <= 2 * median(without) + 0.05
-    measured(35, f"for {during:g} s under {len(found)} calls: p99 of answers {_p99(without) * 1000:.1f} ms without, "
-                 f"{_p99(late) * 1000:.1f} ms in the last {before:g} s with it; it was told after a minute")
+        assert _p99(late) <= 2 * max(_p99(without), _p99(after))
+    assert median(late) <= 2 * max(median(without), median(after)) + 0.05
+    measured(35, f"for {during:g} s under {len(found)} calls: p99 of answers {_p99(without) * 1000:.1f} ms before, "
+                 f"{_p99(late) * 1000:.1f} ms in the last {before:g} s with it, {_p99(after) * 1000:.1f} ms "
+                 f"after it; it was told after a minute")
