@@ -430,6 +430,8 @@ class AriClient(Downloads):
             except AriUnreachable:
                 if not usable or not self._on_socket:
                     raise
+        if blocks:
+            going()  # what frees the channel may come after it
         while blocks and busy is not None and busy():  # there is only the socket: it must not be held up
             await self._clock.sleep(_FREE_DELAY)
             if self._permitted is not None:

@@ -134,10 +134,10 @@ def _ours(words: list[str]) -> None:
     """Click knows the command, its options, and how many arguments it takes."""
     command: click.Command = main
     while isinstance(command, click.Group):
+        if command.invoke_without_command and (not words or words[0].startswith("-")):
+            break
         assert words, f"`{command.name}` needs a command"
         found = command.commands.get(words[0])
-        if found is None and command.name == "calls":  # `hookrouter calls --json` lists
-            break
         assert found is not None, f"there is no `{words[0]}`; there is {sorted(command.commands)}"
         command, words = found, words[1:]
     _, left, _ = command.make_parser(click.Context(command)).parse_args([*words])

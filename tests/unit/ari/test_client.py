@@ -406,6 +406,23 @@ async def test_without_http_it_waits_until_the_channel_is_free(settings: Asteris
     await world.client.stop()
 
 
+async def test_what_waits_for_its_channel_after_a_loss_holds_up_nobody() -> None:
+    """What would make the channel free may be asked for after it, by the same call."""
+    world, socket = World(LISTEN), Socket()
+    busy = False
+    first = asyncio.create_task(world.client.perform(ANSWER, channel_busy=lambda: busy, call="1", patient=True))
+    while not world.of(AriRequested):  # nobody is there
+        await asyncio.sleep(0)
+    busy = True
+    await world.accept(socket)
+    stop = world.client.perform(Request("playbacks.stop", {"playbackId": "p"}), call="1", patient=True)
+    assert (await asyncio.wait_for(stop, 5)).status == 204
+    assert "POST channels/1/answer" not in socket.uris()
+    busy = False
+    assert (await asyncio.wait_for(first, 5)).status == 204
+    await world.client.stop()
+
+
 def set_to(value: str) -> Request:
     return Request("channels.setChannelVar", {"channelId": "1", "variable": "X", "value": value})
 
