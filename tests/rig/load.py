@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,11 +101,22 @@ class Load:
 
     async def refused(self) -> int:
         """Takes away calls that found no app (connect mode, the router dead): the dialplan has them. How many."""
-        found = [call for call in self.callers if not self.endpoint.of("StasisStart", call.id) and await call.variable("WENT_ON")]
+        found = [call for call in self.callers if await self._went_on(call)]
         for call in found:
             del self.calls[call.id]
             await call.hangup()
         return len(found)
+
+    async def _went_on(self, call: Caller, patience: float = 5.0) -> bool:
+        """Whether the dialplan has it; a busy Asterisk may take a moment until a call is here or there."""
+        until = time.monotonic() + patience
+        while not self.endpoint.of("StasisStart", call.id):
+            if await call.variable("WENT_ON"):
+                return True
+            if time.monotonic() > until:
+                break
+            await asyncio.sleep(0.05)
+        return False
 
     async def ended(self, timeout: float = 30.0, type: str = "CallEnded") -> None:
         """Waits until every call was told to be over and is gone from Asterisk."""
