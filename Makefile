@@ -41,7 +41,7 @@ unit: $(VENV)/.dev  ## What needs neither network nor Asterisk
 AGAIN = || { test $$? = 1 && $(MAKE) again; }
 
 test: $(VENV)/.dev lab check  ## Everything
-	$(BIN)/pytest -n 3 --dist loadfile -p no:benchmark -m "not alone" --cov --cov-report= --ignore=tests/faults $(AGAIN)
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -p no:benchmark -m "not alone" --cov --cov-report= --ignore=tests/faults $(AGAIN)
 	$(BIN)/pytest -n 3 --dist loadfile -p no:benchmark --cov --cov-append --cov-report= tests/faults $(AGAIN)
 	$(BIN)/pytest -m alone --cov --cov-append --cov-report=term tests/wire $(AGAIN)
 
