@@ -38,7 +38,8 @@ def machine(version: str) -> str:
     """What it ran on, in a sentence."""
     cpu = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                 if line.startswith("model name")), platform.machine())  # fmt: skip
-    built = "built with PGO" if "enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS")) else "built without PGO"
+    optimised = "enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
+    built = "the distribution's" if sys.base_prefix == "/usr" else "built with PGO" if optimised else "built without PGO"
     python = f"Python {platform.python_version()} ({built}), SQLite {sqlite3.sqlite_version}"
     kernel = f"{platform.system()} {platform.release().partition('-')[0]}"
     return f"{os.cpu_count()} cores of {cpu}, {kernel}, {python}, Asterisk {version}"

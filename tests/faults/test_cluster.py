@@ -46,7 +46,7 @@ async def test_kill_9_of_the_owner(
     app: str, endpoint: Endpoint, tmp_path: Path, full: bool, seed: int, measured: Measured, mode: str
 ) -> None:
     """Its calls go on at the other one, long before its lease is over; nothing is played, recorded or told twice."""
-    runs, count = (200, 25) if full else (1, 10)
+    runs, count = (100, 25) if full else (1, 10)
     ask(endpoint)
     seconds: list[float] = []
     skipped = calls = outside = 0
