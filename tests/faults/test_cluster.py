@@ -105,7 +105,8 @@ async def test_an_owner_that_stands_still_does_nothing_when_it_wakes_up(
             assert (await owner.router.get("/readyz"))["asterisk"]["main"] == "standby"
             assert group.epoch() == taken
             await group.again()
-    assert max(seconds) < LEASE + (2.0 if mode == "connect" else 3.0)  # Asterisk is given a second to come, and then anew
+    patience = 2.0 if mode == "connect" else 3.0  # Asterisk is given a second to come, and then anew
+    assert max(seconds) < LEASE + (patience if full else 3 * patience)  # other tests run beside the short form
     measured(22, f"{mode}: {runs} stops, {calls} calls; taken over after {max(seconds):.2f} s at most; "
                  "acts of the one that woke up: 0")
 
