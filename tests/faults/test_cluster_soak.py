@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-import statistics
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -16,6 +15,7 @@ from rig.endpoint import Endpoint
 from rig.group import Group, Member
 from rig.load import Load, ask
 from rig.pbx import Pbx
+from rig.soaking import descriptors, quarters
 
 Measured = Callable[[int, str], None]
 WEIGHTS = {
@@ -136,13 +136,6 @@ class Soak:
         await asyncio.sleep(self.rng.uniform(0.0, 2.0))
         await asyncio.to_thread(self.group.asterisk.start)
 
-    async def descriptors(self, most: int, timeout: float = 60.0) -> int:
-        """The most that a router has, when idle connections have been given up."""
-        until = time.monotonic() + timeout
-        while (found := max(m.router.descriptors() for m in self.group.members)) > most and time.monotonic() < until:
-            await asyncio.sleep(0.2)
-        return found
-
 
 @pytest.mark.parametrize("mode", ["connect", "invite"])
 async def test_several_routers_under_faults_at_random(
@@ -165,13 +158,11 @@ async def test_several_routers_under_faults_at_random(
                 await soak.round(fault, 16)
             except (AssertionError, TimeoutError) as error:
                 raise AssertionError(f"round {soak.struck.total()}, {fault}, seed {seed}: {error}\n{group.lines()}") from error
-        left = await soak.descriptors(fewest + 8)
+        left = await descriptors([member.router for member in group.members], fewest + 8)
         assert left <= fewest + 8
     if not hours:
         return
-    quarter = max(1, len(soak.memory) // 4)
-    first, last = statistics.median(soak.memory[:quarter]), statistics.median(soak.memory[-quarter:])
-    small, large = statistics.median(soak.tables[:quarter]), statistics.median(soak.tables[-quarter:])
+    (first, last), (small, large) = quarters(soak.memory), quarters(soak.tables)
     assert last < first * 1.1 + 8e6, soak.memory
     assert large < SIZE, soak.tables
     struck = ", ".join(f"{fault} {count}×" for fault, count in sorted(soak.struck.items()))

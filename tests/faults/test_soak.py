@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import statistics
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -18,6 +17,7 @@ from rig.pbx import Pbx
 from rig.place import Place
 from rig.proxy import Proxy
 from rig.router import route
+from rig.soaking import descriptors, quarters
 
 Measured = Callable[[int, str], None]
 DEADLINE = 2.0
@@ -63,13 +63,6 @@ class Soak:
             assert not [id for id in await pbx.bridges() if id.startswith("hr-")] or fault == "Asterisk killed"
         self.calls += len(load.calls)
         self.memory.append(self.place.router.resident())
-
-    async def descriptors(self, timeout: float = 60.0) -> int:
-        """How many are left when idle connections have been given up."""
-        until = time.monotonic() + timeout
-        while self.place.router.descriptors() > self.fewest + 4 and time.monotonic() < until:
-            await asyncio.sleep(0.2)
-        return self.place.router.descriptors()
 
     async def _all_told(self, load: Load) -> None:
         await load.ended(timeout=60, type="StasisEnd")
@@ -140,12 +133,11 @@ async def test_faults_at_random_for_a_long_time(
                 except (AssertionError, TimeoutError) as error:
                     log = place.router.log.read_text()[-3000:]
                     raise AssertionError(f"round {soak.struck.total()}, {fault}, seed {seed}: {error}\n{log}") from error
-            left = await soak.descriptors()
+            left = await descriptors([place.router], soak.fewest + 4)
             assert left <= soak.fewest + 4
     if not hours:
         return
-    quarter = max(1, len(soak.memory) // 4)
-    first, last = statistics.median(soak.memory[:quarter]), statistics.median(soak.memory[-quarter:])
+    first, last = quarters(soak.memory)
     assert last < first * 1.1 + 8e6, soak.memory
     struck = ", ".join(f"{fault} {count}×" for fault, count in sorted(soak.struck.items()))
     measured(20, f"{mode}, {hours / 2:g} h: {struck} under {soak.calls} calls, the laws held; memory {first / 1e6:.0f} MB in the "
