@@ -124,8 +124,7 @@ class Job:
                         return self.last
                 await way.back.wait()
         finally:
-            if self.first:
-                self._leave()
+            self._leave()
 
     async def _wait(self, delay: float) -> None:
         """Until Asterisk is connected again, `delay` seconds at most."""
